@@ -1,0 +1,75 @@
+"""The message contracts of Penstock.
+
+Services and apps meet only here. Import contracts from this package:
+
+    from penstock_schemas import JobRequested, decode
+
+To add an event: add its class to the file of its noun in `nouns/`, export it there, and
+regenerate the catalogue (`make catalog`).
+"""
+
+from penstock_schemas import nouns
+from penstock_schemas.envelope import Envelope, read_envelope
+from penstock_schemas.errors import (
+    InvalidEnvelope,
+    InvalidEvent,
+    InvalidSubject,
+    SchemaError,
+    UnknownType,
+)
+from penstock_schemas.event import (
+    ANYONE,
+    Event,
+    Value,
+    check_upcasters,
+    decode,
+    event_class,
+    event_types,
+    upcaster,
+)
+from penstock_schemas.names import (
+    NAME_PATTERN,
+    SYSTEM_NAMESPACE,
+    Digest,
+    ExperimentName,
+    Name,
+    derived_id,
+    is_name,
+    new_id,
+)
+from penstock_schemas.nouns import *  # noqa: F403
+from penstock_schemas.subjects import ROOT, Aggregate, Subject, filter_of, parse_subject
+
+check_upcasters()
+
+__all__ = [  # noqa: PLE0604
+    "ANYONE",
+    "NAME_PATTERN",
+    "ROOT",
+    "SYSTEM_NAMESPACE",
+    "Aggregate",
+    "Digest",
+    "Envelope",
+    "Event",
+    "ExperimentName",
+    "InvalidEnvelope",
+    "InvalidEvent",
+    "InvalidSubject",
+    "Name",
+    "SchemaError",
+    "Subject",
+    "UnknownType",
+    "Value",
+    "check_upcasters",
+    "decode",
+    "derived_id",
+    "event_class",
+    "event_types",
+    "filter_of",
+    "is_name",
+    "new_id",
+    "parse_subject",
+    "read_envelope",
+    "upcaster",
+    *nouns.__all__,
+]

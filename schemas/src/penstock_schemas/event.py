@@ -1,0 +1,152 @@
+"""`Event`, the base of every contract, and the register of all contracts.
+
+An event class states in class variables what it is (`type`, `version`), which of its fields is
+the id of the aggregate that it belongs to (`key`) and who may append it (`owner`). Defining the
+class registers it. Readers see only the newest version: `decode` lifts an old payload through
+the upcasters first. Reading is tolerant (unknown fields are ignored, so that an old reader
+survives an additive change), the published JSON Schema is closed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from penstock_schemas.errors import InvalidEvent, UnknownType
+from penstock_schemas.subjects import Aggregate, Subject
+
+ANYONE = "anyone"
+
+E = TypeVar("E", bound="Event")
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+_newest: dict[str, type["Event"]] = {}
+_upcasters: dict[tuple[str, int], Upcaster] = {}
+
+
+class Value(BaseModel):
+    """A part of an event: frozen, tolerant of unknown fields when read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Event(Value):
+    """One fact or wish. Subclasses are the message contracts."""
+
+    type: ClassVar[str]
+    """`<noun>.<verb>`: a past participle for a fact, ending in `requested` for a wish."""
+    version: ClassVar[int] = 1
+    key: ClassVar[str]
+    """The field that holds the id of the aggregate."""
+    owner: ClassVar[str]
+    """The one service that appends it, or `ANYONE` for wishes and outside facts."""
+    example: ClassVar[dict[str, Any]]
+    """A complete payload, shown in the catalogue and read by the tests."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "type" in cls.__dict__:
+            known = _newest.get(cls.type)
+            if known is not None and known.__qualname__ != cls.__qualname__:
+                raise TypeError(f"two contracts claim the type {cls.type!r}: {known}, {cls}")
+            _newest[cls.type] = cls
+
+    @classmethod
+    def noun(cls) -> str:
+        """The first token of the type: what kind of thing the event is about."""
+        return cls.type.split(".", 1)[0]
+
+    @property
+    def id(self) -> str:
+        """The id of the aggregate that the event belongs to."""
+        return str(getattr(self, self.key))
+
+    def aggregate(self, namespace: str) -> Aggregate:
+        """The aggregate that the event belongs to in `namespace`."""
+        return Aggregate(namespace, self.noun(), self.id)
+
+    def subject(self, namespace: str) -> Subject:
+        """The subject on which the event is published in `namespace`."""
+        noun, verb = self.type.split(".", 1)
+        return Subject(namespace, noun, verb, self.id)
+
+    def payload(self) -> bytes:
+        """The plain JSON that travels on the bus."""
+        return self.model_dump_json().encode()
+
+
+def upcaster(type: str, from_version: int) -> Callable[[Upcaster], Upcaster]:
+    """Register the function that lifts a payload of `type` from one version to the next."""
+
+    def register(function: Upcaster) -> Upcaster:
+        if (type, from_version) in _upcasters:
+            raise TypeError(f"two upcasters lift {type} from version {from_version}")
+        _upcasters[type, from_version] = function
+        return function
+
+    return register
+
+
+def event_types() -> Mapping[str, type[Event]]:
+    """Every contract by its type, newest version each."""
+    return dict(sorted(_newest.items()))
+
+
+def event_class(type: str) -> type[Event]:
+    """The newest contract of `type`; raises `UnknownType`."""
+    try:
+        return _newest[type]
+    except KeyError:
+        raise UnknownType(
+            f"no event type {type[:120]!r}; the catalogue lists the known types"
+        ) from None
+
+
+def decode(type: str, version: int, payload: bytes | str) -> Event:
+    """Read a payload of any released version as the newest contract.
+
+    Raises `UnknownType` for a type or version that has no contract (a version newer than this
+    reader included) and `InvalidEvent` for a payload that does not fit, with its fields.
+    """
+    cls = event_class(type)
+    if not 1 <= version <= cls.version:
+        raise UnknownType(
+            f"{type} has no version {version} here; known are 1 to {cls.version}: "
+            "upgrade this reader, or publish an older version"
+        )
+    try:
+        if version == cls.version:
+            return cls.model_validate_json(payload)
+        return cls.model_validate(_lift(cls, version, payload))
+    except ValidationError as error:
+        raise _invalid(type, error) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidEvent(f"{type} version {version} is not readable: {error!r}") from None
+
+
+def _lift(cls: type[Event], version: int, payload: bytes | str) -> dict[str, Any]:
+    data: Any = json.loads(payload)
+    if not isinstance(data, dict):
+        raise InvalidEvent(f"{cls.type}: the payload is not a JSON object")
+    for step in range(version, cls.version):
+        data = _upcasters[cls.type, step](data)
+    return dict(data)
+
+
+def _invalid(type: str, error: ValidationError) -> InvalidEvent:
+    fields = tuple(
+        (".".join(str(part) for part in detail["loc"]) or "(payload)", detail["msg"])
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    listed = "; ".join(f"{path}: {problem}" for path, problem in fields[:10])
+    return InvalidEvent(f"{type} is not valid: {listed}", fields)
+
+
+def check_upcasters() -> None:
+    """Raise `TypeError` where a version has no way up to the newest."""
+    for cls in _newest.values():
+        for step in range(1, cls.version):
+            if (cls.type, step) not in _upcasters:
+                raise TypeError(f"{cls.type} has no upcaster from version {step}")

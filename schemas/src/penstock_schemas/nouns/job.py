@@ -1,0 +1,233 @@
+"""Jobs: people's code, placed by the scheduler and run by the trainer, attempt by attempt."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from penstock_schemas.event import ANYONE, Event
+from penstock_schemas.names import Name
+from penstock_schemas.nouns.parts import (
+    REF,
+    Count,
+    Metrics,
+    ModelTarget,
+    ObjectRef,
+    Origin,
+    Params,
+    Positive,
+    Program,
+    Refusal,
+    Resources,
+    Seconds,
+    ShortText,
+)
+
+ATTEMPTS_MAX = 100
+_JOB = "0190c2a4-7b1e-7c30-8f00-00000000a001"
+
+
+class JobRequested(Event):
+    """Run this program. `inputs` are fetched and verified before it starts."""
+
+    type = "job.requested"
+    key = "job"
+    owner = ANYONE
+    example = {
+        "job": _JOB,
+        "program": {"command": ["{python}", "train.py"], "source": REF | {"kind": "folder"}},
+        "queue": "default",
+        "params": {"learning_rate": 0.1},
+        "inputs": {"training": REF},
+        "resources": {"cpu": 1, "memory_bytes": 0, "gpu": 0},
+        "max_attempts": 3,
+        "grace_seconds": 10,
+        "origin": {"noun": "trial", "id": "flights-1-4"},
+        "target": None,
+    }
+
+    job: Name
+    program: Program
+    queue: Name = "default"
+    params: Params = {}
+    inputs: dict[Name, ObjectRef] = {}
+    resources: Resources = Resources()
+    max_attempts: Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)] = 3
+    grace_seconds: Annotated[
+        float, Field(ge=0, le=3600, description="From SIGTERM to SIGKILL, seconds")
+    ] = 10.0
+    origin: Annotated[Origin | None, Field(description="What asked for it")] = None
+    target: Annotated[ModelTarget | None, Field(description="Register its model output")] = None
+
+
+class JobQueued(Event):
+    """The job waits in its queue. `attempt` is the one that it waits for."""
+
+    type = "job.queued"
+    key = "job"
+    owner = "scheduler"
+    example = {"job": _JOB, "queue": "default", "attempt": 1, "reason": "needs 1 CPU; 0 are free"}
+
+    job: Name
+    queue: Name
+    attempt: Positive
+    reason: ShortText
+
+
+class JobPlaced(Event):
+    """The attempt has its place: a node, and the indices of the GPUs that are now its own."""
+
+    type = "job.placed"
+    key = "job"
+    owner = "scheduler"
+    example = {
+        "job": _JOB,
+        "attempt": 1,
+        "node": "laptop",
+        "resources": {"cpu": 1, "memory_bytes": 0, "gpu": 0},
+        "gpus": [],
+        "reason": "first in queue default; 2 of 2 CPUs were free on laptop",
+    }
+
+    job: Name
+    attempt: Positive
+    node: Name
+    resources: Resources
+    gpus: tuple[Count, ...] = ()
+    reason: ShortText
+
+
+class JobStarted(Event):
+    """The trainer claimed the attempt: from here on only this attempt may report."""
+
+    type = "job.started"
+    key = "job"
+    owner = "trainer"
+    example = {"job": _JOB, "attempt": 1, "node": "laptop"}
+
+    job: Name
+    attempt: Positive
+    node: Name
+
+
+class JobCheckpointed(Event):
+    """A finished checkpoint is stored and durable; the next attempt resumes from it."""
+
+    type = "job.checkpointed"
+    key = "job"
+    owner = "trainer"
+    example = {"job": _JOB, "attempt": 1, "step": 200, "checkpoint": REF | {"kind": "folder"}}
+
+    job: Name
+    attempt: Positive
+    step: Count
+    checkpoint: ObjectRef
+
+
+class JobSucceeded(Event):
+    """The attempt ended well; its output folder, if any, is stored and durable."""
+
+    type = "job.succeeded"
+    key = "job"
+    owner = "trainer"
+    example = {
+        "job": _JOB,
+        "attempt": 1,
+        "metrics": {"auc": 0.71},
+        "output": REF | {"kind": "folder"},
+        "seconds": 3.4,
+    }
+
+    job: Name
+    attempt: Positive
+    metrics: Metrics = {}
+    output: ObjectRef | None = None
+    seconds: Seconds
+
+
+class JobFailed(Event):
+    """The attempt ended badly. `final` is false where another attempt follows."""
+
+    type = "job.failed"
+    key = "job"
+    owner = "trainer"
+    example = {
+        "job": _JOB,
+        "attempt": 1,
+        "reason": "killed by signal 9",
+        "exit_code": None,
+        "log_tail": "Killed",
+        "final": False,
+        "seconds": 1.2,
+    }
+
+    job: Name
+    attempt: Positive
+    reason: ShortText
+    exit_code: int | None = None
+    log_tail: Annotated[str, Field(description="The end of the log", max_length=16_384)] = ""
+    final: bool
+    seconds: Seconds = 0.0
+
+
+class JobPreempted(Event):
+    """The attempt must leave its place by `deadline`; the job waits for another."""
+
+    type = "job.preempted"
+    key = "job"
+    owner = "scheduler"
+    example = {
+        "job": _JOB,
+        "attempt": 1,
+        "beneficiary": "0190c2a4-7b1e-7c30-8f00-00000000a002",
+        "reason": "queue research reclaims 1 GPU of its quota",
+        "deadline": "2026-11-24T10:00:30Z",
+    }
+
+    job: Name
+    attempt: Positive
+    beneficiary: Annotated[Name | None, Field(description="The job that gets the place")] = None
+    reason: ShortText
+    deadline: datetime
+
+
+class JobCancelRequested(Event):
+    """End the job, wherever it is."""
+
+    type = "job.cancel-requested"
+    key = "job"
+    owner = ANYONE
+    example = {"job": _JOB, "reason": "no longer needed"}
+
+    job: Name
+    reason: ShortText = "asked for"
+
+
+class JobCancelled(Event):
+    """The job ended because it was asked to; `attempt` is absent where none had been placed."""
+
+    type = "job.cancelled"
+    key = "job"
+    owner = "trainer"
+    example = {"job": _JOB, "attempt": 1, "reason": "no longer needed"}
+
+    job: Name
+    attempt: Positive | None = None
+    reason: ShortText
+
+
+class JobRejected(Event, Refusal):
+    """The job can never run as asked."""
+
+    type = "job.rejected"
+    key = "job"
+    owner = "scheduler"
+    example = {
+        "job": _JOB,
+        "request": "0190c2a4-7b1e-7c30-8f00-000000000001",
+        "reason": "needs 8 GPUs on one node; the largest node has 4",
+        "field": "resources.gpu",
+        "fix": "ask for at most 4 GPUs",
+    }
+
+    job: Name
