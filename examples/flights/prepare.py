@@ -154,8 +154,8 @@ def parse_months(text: str) -> list[int]:
     months: set[int] = set()
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            months.update(range(int(first), int(last or first) + 1))
+            first, dash, last = part.partition("-")
+            months.update(range(int(first), int(last if dash else first) + 1))
     except ValueError:
         months = set()
     if not months or not months <= set(range(1, 13)):
@@ -163,7 +163,9 @@ def parse_months(text: str) -> list[int]:
     return sorted(months)
 
 
-def _scheduled_minutes(departure: pd.Series, arrival_clock: pd.Series, dest: pd.Series) -> pd.Series:
+def _scheduled_minutes(
+    departure: pd.Series, arrival_clock: pd.Series, dest: pd.Series
+) -> pd.Series:
     """Gate-to-gate minutes of the schedule, both clocks turned to UTC.
 
     The schedule gives the arrival as a clock time at the destination (`hhmm`) without its date:
@@ -201,7 +203,6 @@ def _read(name: str) -> pd.DataFrame:
     if path.suffix == ".zip":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             content = archive.read(path.stem)
-    # The airports' zones need no such care, but a null must never read as the text "NA".
     nulls = csv.ConvertOptions(null_values=["", "NA"], strings_can_be_null=True)
     return csv.read_csv(io.BytesIO(content), convert_options=nulls).to_pandas()
 

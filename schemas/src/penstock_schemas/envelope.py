@@ -21,10 +21,12 @@ from penstock_schemas.subjects import Subject
 SPEC_VERSION = "1.0"
 SCHEMA_URN = "urn:penstock:schema"
 ENVELOPE_FIELD_LENGTH_MAX = 1024
+"""Characters of one header in its canonical encoding, the one in which we write it ourselves: a
+foreign id that is accepted here can always be named as the cause of an event of ours."""
 
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
-_SCHEMA = re.compile(rf"^{SCHEMA_URN}:([a-z0-9.-]+):([0-9]{{1,6}})$")
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_SCHEMA = re.compile(rf"{SCHEMA_URN}:([a-z0-9.-]+):([0-9]{{1,6}})")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Envelope:
     """Who says what, when and because of what.
 
     `correlation_id` is the id of the first event of the whole story; `causation_id` is the id of
-    the event that led directly to this one (absent for a root).
+    the event that led directly to this one (absent for a root). `subject` is the id of the
+    aggregate, the last token of the NATS subject.
     """
 
     id: str
@@ -49,17 +52,17 @@ class Envelope:
         """The NATS headers of the binary mode."""
         headers = {
             "ce-specversion": SPEC_VERSION,
-            "ce-id": quote(self.id, safe=_SAFE),
-            "ce-source": quote(self.source, safe=_SAFE),
+            "ce-id": _encoded(self.id),
+            "ce-source": _encoded(self.source),
             "ce-type": self.type,
             "ce-subject": self.subject,
             "ce-time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             "ce-dataschema": f"{SCHEMA_URN}:{self.type}:{self.version}",
-            "ce-correlationid": quote(self.correlation_id, safe=_SAFE),
+            "ce-correlationid": _encoded(self.correlation_id),
             "content-type": "application/json",
         }
         if self.causation_id is not None:
-            headers["ce-causationid"] = quote(self.causation_id, safe=_SAFE)
+            headers["ce-causationid"] = _encoded(self.causation_id)
         if self.traceparent is not None:
             headers["traceparent"] = self.traceparent
         return headers
@@ -72,35 +75,66 @@ def read_envelope(
 
     `sequence` and `time` are the stream's own: they stand in for an absent id and time.
     """
-    found = {name.lower(): value for name, value in (headers or {}).items()}
-    for name, value in found.items():
-        if name.startswith("ce-") and len(value) > ENVELOPE_FIELD_LENGTH_MAX:
-            raise InvalidEnvelope(f"header {name} is longer than {ENVELOPE_FIELD_LENGTH_MAX}")
-    said = unquote(found.get("ce-type", subject.type))
-    if said != subject.type:
+    raw = {name.lower(): value for name, value in (headers or {}).items()}
+    if raw.get("content-type", "").startswith("application/cloudevents"):
         raise InvalidEnvelope(
-            f"header ce-type says {said!r} but the subject names {subject.type!r}: make them equal"
+            "the message is a CloudEvent in structured mode: send it in binary mode, the "
+            "attributes as ce-* headers and the data as the payload"
         )
-    id = unquote(found.get("ce-id") or "") or derived_id(str(subject), "unenveloped", sequence)
-    parent = found.get("traceparent")
+    found = {name: _decoded(name, raw[name]) for name in raw if name.startswith("ce-")}
+    _agree(found, "ce-type", subject.type)
+    _agree(found, "ce-subject", subject.id)
+    if not found.get("ce-specversion", SPEC_VERSION).startswith("1."):
+        raise InvalidEnvelope(f"header ce-specversion is not {SPEC_VERSION}")
+    id = found.get("ce-id") or derived_id(str(subject), "unenveloped", sequence)
+    parent = raw.get("traceparent")
     return Envelope(
         id=id,
-        source=unquote(found.get("ce-source", "unknown")),
-        type=said,
-        version=_version(found.get("ce-dataschema"), said),
+        source=found.get("ce-source") or "unknown",
+        type=subject.type,
+        version=_version(found.get("ce-dataschema"), subject.type),
         subject=subject.id,
         time=_time(found.get("ce-time"), time),
-        correlation_id=unquote(found.get("ce-correlationid") or "") or id,
-        causation_id=unquote(found["ce-causationid"]) if found.get("ce-causationid") else None,
-        traceparent=parent if parent and _TRACEPARENT.match(parent) else None,
+        correlation_id=found.get("ce-correlationid") or id,
+        causation_id=found.get("ce-causationid") or None,
+        traceparent=parent if parent and _TRACEPARENT.fullmatch(parent) else None,
     )
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe=_SAFE)
+
+
+def _decoded(name: str, value: str) -> str:
+    if len(value) > ENVELOPE_FIELD_LENGTH_MAX:  # before any work on it
+        raise InvalidEnvelope(f"header {name} is longer than {ENVELOPE_FIELD_LENGTH_MAX}")
+    if "%" not in value and value.isascii() and 3 * len(value) <= ENVELOPE_FIELD_LENGTH_MAX:
+        return value  # the usual case, and 3 is the most that encoding can add
+    text = unquote(value)
+    try:
+        length = len(_encoded(text))
+    except UnicodeEncodeError:
+        raise InvalidEnvelope(f"header {name} is not UTF-8: percent-encode it") from None
+    if length > ENVELOPE_FIELD_LENGTH_MAX:
+        raise InvalidEnvelope(
+            f"header {name} is longer than {ENVELOPE_FIELD_LENGTH_MAX} when percent-encoded"
+        )
+    return text
+
+
+def _agree(found: Mapping[str, str], name: str, expected: str) -> None:
+    if found.get(name, expected) != expected:
+        raise InvalidEnvelope(
+            f"header {name} says {found[name][:120]!r} but the NATS subject says {expected!r}: "
+            "make them equal"
+        )
 
 
 def _version(schema: str | None, type: str) -> int:
     """The version that the header names; 1 where it names none, as the oldest clients write."""
     if not schema:
         return 1
-    match = _SCHEMA.match(unquote(schema))
+    match = _SCHEMA.fullmatch(schema)
     if match is None or match[1] != type:
         raise InvalidEnvelope(
             f"header ce-dataschema {schema[:120]!r} is not {SCHEMA_URN}:{type}:<version>"
@@ -112,7 +146,8 @@ def _time(text: str | None, fallback: datetime) -> datetime:
     if not text:
         return fallback
     try:
-        parsed = datetime.fromisoformat(unquote(text))
-    except ValueError:
+        parsed = datetime.fromisoformat(text)
+        # Some years near 1 and 9999 exist in their own zone only: OverflowError.
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise InvalidEnvelope(f"header ce-time {text[:60]!r} is not an RFC 3339 time") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

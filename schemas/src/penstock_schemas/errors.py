@@ -12,7 +12,8 @@ class UnknownType(SchemaError):
 class InvalidEvent(SchemaError):
     """The payload does not fit the contract of its type.
 
-    `fields` lists `(path, problem)` pairs, one for each field at fault.
+    `fields` lists `(path, problem)` pairs, one for each field at fault; at most
+    the first hundred, and no text of the sender's longer than 200 characters.
     """
 
     def __init__(self, message: str, fields: tuple[tuple[str, str], ...] = ()) -> None:

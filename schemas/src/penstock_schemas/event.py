@@ -17,6 +17,11 @@ from penstock_schemas.errors import InvalidEvent, UnknownType
 from penstock_schemas.subjects import Aggregate, Subject
 
 ANYONE = "anyone"
+FAULTS_LISTED_MAX = 100
+"""Fields at fault that an `InvalidEvent` lists; a payload can have a million of them."""
+FAULTS_IN_MESSAGE_MAX = 10
+FAULT_LENGTH_MAX = 200
+"""Characters of one field's path, and of its problem: map keys in a path are the sender's."""
 
 E = TypeVar("E", bound="Event")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -28,7 +33,7 @@ _upcasters: dict[tuple[str, int], Upcaster] = {}
 class Value(BaseModel):
     """A part of an event: frozen, tolerant of unknown fields when read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Event(Value):
@@ -122,26 +127,48 @@ def decode(type: str, version: int, payload: bytes | str) -> Event:
         return cls.model_validate(_lift(cls, version, payload))
     except ValidationError as error:
         raise _invalid(type, error) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidEvent(f"{type} version {version} is not readable: {error!r}") from None
 
 
 def _lift(cls: type[Event], version: int, payload: bytes | str) -> dict[str, Any]:
-    data: Any = json.loads(payload)
+    """The payload as the newest version would have said it; raises `InvalidEvent`."""
+    try:
+        data: Any = json.loads(payload)
+    # ValueError: not JSON, not UTF-8, or an integer too long to read; RecursionError: too deep.
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent(f"{cls.type} is not readable: {str(error)[:FAULT_LENGTH_MAX]}") from None
     if not isinstance(data, dict):
         raise InvalidEvent(f"{cls.type}: the payload is not a JSON object")
     for step in range(version, cls.version):
-        data = _upcasters[cls.type, step](data)
+        try:
+            data = _upcasters[cls.type, step](data)
+        except KeyError as error:
+            field = str(error.args[0])[:FAULT_LENGTH_MAX]
+            raise InvalidEvent(
+                f"{cls.type} version {step} is not valid: {field}: Field required",
+                ((field, "Field required"),),
+            ) from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidEvent(
+                f"{cls.type} version {step} cannot be lifted to {step + 1}: "
+                f"{str(error)[:FAULT_LENGTH_MAX]}"
+            ) from None
     return dict(data)
 
 
 def _invalid(type: str, error: ValidationError) -> InvalidEvent:
+    details = error.errors(include_url=False, include_input=False, include_context=False)
     fields = tuple(
-        (".".join(str(part) for part in detail["loc"]) or "(payload)", detail["msg"])
-        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+        (
+            ".".join(str(part) for part in detail["loc"])[:FAULT_LENGTH_MAX] or "(payload)",
+            detail["msg"][:FAULT_LENGTH_MAX],
+        )
+        for detail in details[:FAULTS_LISTED_MAX]
     )
-    listed = "; ".join(f"{path}: {problem}" for path, problem in fields[:10])
-    return InvalidEvent(f"{type} is not valid: {listed}", fields)
+    listed = "; ".join(f"{path}: {problem}" for path, problem in fields[:FAULTS_IN_MESSAGE_MAX])
+    more = len(details) - FAULTS_IN_MESSAGE_MAX
+    return InvalidEvent(
+        f"{type} is not valid: {listed}" + (f"; and {more} more" if more > 0 else ""), fields
+    )
 
 
 def check_upcasters() -> None:

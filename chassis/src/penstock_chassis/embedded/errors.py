@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded servers, each with the next step for the person at the screen."""
+"""What can go wrong with the embedded servers, each with the next step to take."""
 
 from __future__ import annotations
 

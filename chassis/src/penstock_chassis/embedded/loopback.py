@@ -7,7 +7,8 @@ port between choosing it and binding it, or while its server restarts.
 
 from __future__ import annotations
 
-import os
+import asyncio
+import contextlib
 import random
 import socket
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,8 @@ def choose(
     count: int, *, offsets: Iterable[int] = (0,), avoid: Iterable[int] = ()
 ) -> tuple[int, ...]:
     """`count` different free ports; `port + offset` is free for each of the offsets too."""
-    offsets, taken, chosen = tuple(offsets), set(avoid), []
+    offsets, taken = tuple(offsets), set(avoid)
+    chosen: list[int] = []
     for _ in range(CHOOSE_ATTEMPTS):
         if len(chosen) == count:
             return tuple(chosen)
@@ -56,6 +58,19 @@ def choose(
         f"found no {count} free loopback ports between {FIRST_PORT} and {LAST_PORT}",
         hint="stop other servers on this machine, or name the ports yourself",
     )
+
+
+async def accepts(port: int) -> bool:
+    """Whether a server accepts connections on this loopback port now."""
+    # Never by a trial bind: that would take the port from the server that is about to bind it.
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 def describe_holder(port: int) -> str:
@@ -99,7 +114,7 @@ def _socket_inodes(pid: int) -> Iterator[str]:
         return
     for link in links:
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except OSError:
             continue
         if target.startswith("socket:["):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event, upcaster
 from penstock_schemas.names import Name
-from penstock_schemas.nouns.parts import Count, Positive, Refusal, Resources, ShortText
+from penstock_schemas.nouns.parts import Count, Positive, Reason, Refusal, Resources
 
 
 class NodeRegistered(Event):
@@ -24,7 +24,7 @@ class NodeRegistered(Event):
 
     node: Name
     resources: Resources
-    labels: dict[str, str] = {}
+    labels: Annotated[dict[str, str], Field(description="Free labels of the node")] = {}
 
 
 @upcaster("node.registered", 1)
@@ -46,7 +46,7 @@ class NodeDrained(Event):
     example = {"node": "laptop", "reason": "maintenance"}
 
     node: Name
-    reason: ShortText
+    reason: Reason
 
 
 class NodeLost(Event):
@@ -58,7 +58,7 @@ class NodeLost(Event):
     example = {"node": "laptop", "reason": "no heartbeat for 60 s"}
 
     node: Name
-    reason: ShortText
+    reason: Reason
 
 
 class QueueRequested(Event):
@@ -116,7 +116,7 @@ class PlanCommitted(Event):
     example = {"plan": "default", "number": 12, "placed": 2, "preempted": 0, "waiting": 5}
 
     plan: Annotated[Name, Field(description="The ledger, one a cluster of nodes")]
-    number: Positive
-    placed: Count
-    preempted: Count
-    waiting: Count
+    number: Annotated[Positive, Field(description="Number of the page, from 1")]
+    placed: Annotated[Count, Field(description="Jobs placed by this plan")]
+    preempted: Annotated[Count, Field(description="Jobs preempted by this plan")]
+    waiting: Annotated[Count, Field(description="Jobs left waiting")]

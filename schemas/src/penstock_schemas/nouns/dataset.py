@@ -6,7 +6,15 @@ from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event, Value
 from penstock_schemas.names import Digest, Name
-from penstock_schemas.nouns.parts import REF, Count, ObjectRef, Refusal, Seconds, ShortText
+from penstock_schemas.nouns.parts import (
+    REF,
+    Count,
+    DatasetVersion,
+    ObjectRef,
+    Refusal,
+    Seconds,
+    ShortText,
+)
 
 
 class SourceFile(Value):
@@ -16,9 +24,11 @@ class SourceFile(Value):
     platform's settings allow that folder). A wrong digest refuses the whole request.
     """
 
-    path: ShortText
-    uri: Annotated[str, Field(pattern=r"^(s3|file)://.+$", max_length=1024)]
-    digest: Digest | None = None
+    path: Annotated[ShortText, Field(description="Where it goes inside the dataset")]
+    uri: Annotated[
+        str, Field(pattern=r"^(s3|file)://.+$", max_length=1024, description="Where to read it")
+    ]
+    digest: Annotated[Digest | None, Field(description="What it must hash to, if known")] = None
 
 
 class DatasetRequested(Event):
@@ -35,8 +45,13 @@ class DatasetRequested(Event):
     }
 
     dataset: Name
-    files: Annotated[tuple[SourceFile, ...], Field(min_length=1, max_length=10_000)]
-    extends: str | None = None
+    files: Annotated[
+        tuple[SourceFile, ...],
+        Field(min_length=1, max_length=10_000, description="The files to take in"),
+    ]
+    extends: Annotated[
+        str | None, Field(description="The version whose files are kept, or `latest`")
+    ] = None
 
 
 class DatasetRegistered(Event):
@@ -55,31 +70,35 @@ class DatasetRegistered(Event):
     }
 
     dataset: Name
-    dataset_version: Annotated[Digest, Field(description="The digest of the manifest")]
+    dataset_version: DatasetVersion
     manifest: ObjectRef
-    files: Count
-    size_bytes: Count
+    files: Annotated[Count, Field(description="How many files it has")]
+    size_bytes: Annotated[Count, Field(description="Bytes of all its files")]
     parent: Annotated[Digest | None, Field(description="The version it was made from")] = None
 
 
 class ColumnProfile(Value):
     """What one column holds. `minimum` and `maximum` are numbers or ISO-8601 text."""
 
-    name: str
-    type: str
-    nulls: Count
-    distinct: Annotated[int, Field(ge=0, description="Approximate")]
-    minimum: float | str | None = None
-    maximum: float | str | None = None
-    mean: float | None = None
+    name: Annotated[str, Field(description="Name of the column")]
+    type: Annotated[str, Field(description="Its type, as DuckDB names it")]
+    nulls: Annotated[Count, Field(description="Rows without a value")]
+    distinct: Annotated[int, Field(ge=0, description="Different values, approximate")]
+    minimum: Annotated[
+        float | str | None, Field(description="Least value, in the column's unit")
+    ] = None
+    maximum: Annotated[
+        float | str | None, Field(description="Greatest value, in the column's unit")
+    ] = None
+    mean: Annotated[float | None, Field(description="Mean, in the column's unit")] = None
 
 
 class TableProfile(Value):
     """What one table of a version holds; distributions are in the full profile."""
 
-    table: str
-    rows: Count
-    columns: tuple[ColumnProfile, ...]
+    table: Annotated[str, Field(description="Name of the table")]
+    rows: Annotated[Count, Field(description="How many rows it has")]
+    columns: Annotated[tuple[ColumnProfile, ...], Field(description="In the table's order")]
 
 
 class DatasetProfiled(Event):
@@ -115,9 +134,9 @@ class DatasetProfiled(Event):
     }
 
     dataset: Name
-    dataset_version: Digest
+    dataset_version: DatasetVersion
     manifest: ObjectRef
-    tables: tuple[TableProfile, ...]
+    tables: Annotated[tuple[TableProfile, ...], Field(description="Every table of the version")]
     profile: Annotated[ObjectRef, Field(description="The full profile with distributions, JSON")]
     profiler: Annotated[str, Field(description="The version of the profiler's rules")]
     seconds: Seconds
@@ -139,4 +158,4 @@ class DatasetRejected(Event, Refusal):
     }
 
     dataset: Name
-    dataset_version: Digest | None = None
+    dataset_version: DatasetVersion | None = None

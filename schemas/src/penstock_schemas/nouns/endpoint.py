@@ -6,7 +6,16 @@ from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event
 from penstock_schemas.names import ExperimentName, Name
-from penstock_schemas.nouns.parts import REF, ObjectRef, Positive, Refusal, Seconds, ShortText
+from penstock_schemas.nouns.parts import (
+    REF,
+    Alias,
+    ModelVersion,
+    ObjectRef,
+    Reason,
+    Refusal,
+    Revision,
+    Seconds,
+)
 
 
 class EndpointRequested(Event):
@@ -19,7 +28,7 @@ class EndpointRequested(Event):
 
     endpoint: Annotated[ExperimentName, Field(description="Rollouts are `<endpoint>-<revision>`")]
     model: Name
-    alias: Name = "champion"
+    alias: Alias = "champion"
 
 
 class EndpointReady(Event):
@@ -31,7 +40,7 @@ class EndpointReady(Event):
     example = {"endpoint": "flight-lateness", "revision": 1, "path": "/vision/flight-lateness"}
 
     endpoint: Name
-    revision: Positive
+    revision: Revision
     path: Annotated[str, Field(description="The base path below the serving address")]
 
 
@@ -71,12 +80,14 @@ class RolloutStarted(Event):
 
     rollout: Name
     endpoint: Name
-    revision: Positive
+    revision: Revision
     model: Name
-    model_version: Positive
+    model_version: ModelVersion
     artifact: ObjectRef
-    previous_revision: Positive | None = None
-    reason: ShortText
+    previous_revision: Annotated[
+        Revision | None, Field(description="The revision that serves until then, if any")
+    ] = None
+    reason: Reason
 
 
 class RolloutAdvanced(Event):
@@ -94,7 +105,7 @@ class RolloutAdvanced(Event):
 
     rollout: Name
     endpoint: Name
-    revision: Positive
+    revision: Revision
     weight_percent: Annotated[float, Field(ge=0, le=100, description="Percent of requests")]
 
 
@@ -115,9 +126,9 @@ class RolloutCompleted(Event):
 
     rollout: Name
     endpoint: Name
-    revision: Positive
+    revision: Revision
     model: Name
-    model_version: Positive
+    model_version: ModelVersion
     seconds: Seconds
 
 
@@ -136,5 +147,5 @@ class RolloutRolledback(Event):
 
     rollout: Name
     endpoint: Name
-    revision: Positive
-    reason: ShortText
+    revision: Revision
+    reason: Reason

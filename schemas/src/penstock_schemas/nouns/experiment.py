@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event, Value
 from penstock_schemas.names import ExperimentName, Name
 from penstock_schemas.nouns.parts import (
     REF,
     Count,
+    Inputs,
+    Json,
     Metrics,
     ModelTarget,
     Objective,
@@ -16,10 +18,11 @@ from penstock_schemas.nouns.parts import (
     Params,
     Positive,
     Program,
+    Reason,
     Refusal,
     Resources,
     Seconds,
-    ShortText,
+    TrialNumber,
 )
 
 TRIALS_MAX = 100_000
@@ -28,28 +31,33 @@ TRIALS_MAX = 100_000
 class Float(Value):
     """A real parameter in `[low, high]`, drawn on a logarithmic scale where `log`."""
 
-    kind: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
+    kind: Annotated[Literal["float"], Field(description="Which distribution this is")]
+    low: Annotated[float, Field(description="Least value, in the parameter's unit")]
+    high: Annotated[float, Field(description="Greatest value, in the parameter's unit")]
+    log: Annotated[bool, Field(description="Draw on a logarithmic scale")] = False
+    step: Annotated[
+        float | None, Field(description="Grid, in the parameter's unit; absent: any value")
+    ] = None
 
 
 class Int(Value):
     """An integer parameter in `[low, high]`, both included."""
 
-    kind: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    step: Positive = 1
+    kind: Annotated[Literal["int"], Field(description="Which distribution this is")]
+    low: Annotated[int, Field(description="Least value, in the parameter's unit")]
+    high: Annotated[int, Field(description="Greatest value, in the parameter's unit")]
+    log: Annotated[bool, Field(description="Draw on a logarithmic scale")] = False
+    step: Annotated[Positive, Field(description="Grid, in the parameter's unit")] = 1
 
 
 class Categorical(Value):
     """One of a few values."""
 
-    kind: Literal["categorical"]
-    choices: Annotated[tuple[str | int | float | bool | None, ...], Field(min_length=1)]
+    kind: Annotated[Literal["categorical"], Field(description="Which distribution this is")]
+    choices: Annotated[
+        tuple[str | int | float | bool | None, ...],
+        Field(min_length=1, description="The values to choose from"),
+    ]
 
 
 Distribution = Annotated[Float | Int | Categorical, Field(discriminator="kind")]
@@ -83,20 +91,27 @@ class ExperimentRequested(Event):
 
     experiment: ExperimentName
     program: Program
-    space: Annotated[dict[str, Distribution], Field(min_length=1, max_length=1000)]
+    space: Annotated[
+        dict[str, Distribution],
+        Field(min_length=1, max_length=1000, description="What to draw, by parameter"),
+    ]
     objective: Objective
-    max_trials: Annotated[int, Field(ge=1, le=TRIALS_MAX)]
-    parallel_trials: Annotated[int, Field(ge=1, le=10_000)] = 1
+    max_trials: Annotated[int, Field(ge=1, le=TRIALS_MAX, description="Trials to start in all")]
+    parallel_trials: Annotated[
+        int, Field(ge=1, le=10_000, description="Trials that may run at a time")
+    ] = 1
     max_failed_trials: Annotated[
         int, Field(ge=0, description="The experiment ends once more trials than this failed")
     ] = 3
-    sampler: Literal["tpe", "random"] = "tpe"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    sampler: Annotated[
+        Literal["tpe", "random"], Field(description="The algorithm that draws parameters")
+    ] = "tpe"
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the sampler's random numbers")] = 0
     params: Params = {}
-    inputs: dict[Name, ObjectRef] = {}
+    inputs: Inputs = {}
     resources: Resources = Resources()
     queue: Name = "default"
-    max_attempts: Positive = 3
+    max_attempts: Annotated[Positive, Field(description="Attempts of each trial's job")] = 3
     target: ModelTarget | None = None
 
 
@@ -119,12 +134,14 @@ class ExperimentCompleted(Event):
 
     experiment: ExperimentName
     best_trial: Name | None = None
-    best_value: float | None = None
-    succeeded: Count
-    failed: Count
-    pruned: Count
+    best_value: Annotated[
+        float | None, Field(description="Its objective, in the metric's unit")
+    ] = None
+    succeeded: Annotated[Count, Field(description="Trials with a value")]
+    failed: Annotated[Count, Field(description="Trials without a value")]
+    pruned: Annotated[Count, Field(description="Trials stopped early")]
     seconds: Seconds
-    reason: ShortText
+    reason: Reason
 
 
 class ExperimentRejected(Event, Refusal):
@@ -163,13 +180,13 @@ class TrialStarted(Event):
 
     trial: Name
     experiment: ExperimentName
-    number: Count
+    number: TrialNumber
     params: Params
     job: Name
-    sampler: str
+    sampler: Annotated[str, Field(description="The algorithm that drew the parameters")]
     library: Annotated[str, Field(description="The sampler's library and its version")] = ""
     attributes: Annotated[
-        dict[str, JsonValue], Field(description="What the sampler must be given back on a rebuild")
+        dict[str, Json], Field(description="What the sampler must be given back on a rebuild")
     ] = {}
 
 
@@ -190,10 +207,10 @@ class TrialPruned(Event):
 
     trial: Name
     experiment: ExperimentName
-    number: Count
-    step: Count
-    value: float | None
-    reason: ShortText
+    number: TrialNumber
+    step: Annotated[Count, Field(description="The training step at which it was stopped")]
+    value: Annotated[float | None, Field(description="Its objective then, in the metric's unit")]
+    reason: Reason
 
 
 class TrialCompleted(Event):
@@ -214,11 +231,11 @@ class TrialCompleted(Event):
 
     trial: Name
     experiment: ExperimentName
-    number: Count
-    value: float
+    number: TrialNumber
+    value: Annotated[float, Field(description="Its objective, in the metric's unit")]
     metrics: Metrics
     job: Name
-    output: ObjectRef | None = None
+    output: Annotated[ObjectRef | None, Field(description="What its job wrote, if anything")] = None
 
 
 class TrialFailed(Event):
@@ -236,5 +253,5 @@ class TrialFailed(Event):
 
     trial: Name
     experiment: ExperimentName
-    number: Count
-    reason: ShortText
+    number: TrialNumber
+    reason: Reason

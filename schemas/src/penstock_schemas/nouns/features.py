@@ -9,6 +9,7 @@ from penstock_schemas.names import Digest, Name
 from penstock_schemas.nouns.parts import (
     REF,
     Count,
+    DatasetVersion,
     ObjectRef,
     Positive,
     Refusal,
@@ -41,10 +42,14 @@ class FeaturesRequested(Event):
     features: Name
     dataset: Name
     repository: ObjectRef
-    feature_service: ShortText
-    entity_table: ShortText
-    timestamp_column: ShortText = "event_timestamp"
-    holdout_days: Annotated[float, Field(ge=0, description="Days")] = 0.0
+    feature_service: Annotated[ShortText, Field(description="Feast feature service to compute")]
+    entity_table: Annotated[ShortText, Field(description="Table of the dataset with entity rows")]
+    timestamp_column: Annotated[
+        ShortText, Field(description="Its column that says when each row was known")
+    ] = "event_timestamp"
+    holdout_days: Annotated[
+        float, Field(ge=0, description="Days at the table's end kept apart for gates")
+    ] = 0.0
 
 
 class FeaturesPushed(Event):
@@ -56,9 +61,9 @@ class FeaturesPushed(Event):
     example = {"features": "flight-lateness", "view": "weather", "rows": REF, "row_count": 100}
 
     features: Name
-    view: ShortText
-    rows: ObjectRef
-    row_count: Positive
+    view: Annotated[ShortText, Field(description="Name of the feature view")]
+    rows: Annotated[ObjectRef, Field(description="Parquet, one row an entity and time")]
+    row_count: Annotated[Positive, Field(description="How many rows there are")]
 
 
 class FeaturesMaterialized(Event):
@@ -82,13 +87,13 @@ class FeaturesMaterialized(Event):
 
     features: Name
     dataset: Name
-    dataset_version: Digest
-    repository_digest: Digest
+    dataset_version: DatasetVersion
+    repository_digest: Annotated[Digest, Field(description="The digest of the Feast repository")]
     training: Annotated[ObjectRef, Field(description="Parquet, one row an entity row, in order")]
     holdout: Annotated[ObjectRef | None, Field(description="Parquet, the later rows")] = None
-    training_rows: Count
-    holdout_rows: Count
-    columns: dict[str, str]
+    training_rows: Annotated[Count, Field(description="Rows to train on")]
+    holdout_rows: Annotated[Count, Field(description="Later rows, for gates")]
+    columns: Annotated[dict[str, str], Field(description="Arrow types by column")]
     seconds: Seconds
 
 
@@ -108,4 +113,4 @@ class FeaturesRejected(Event, Refusal):
     }
 
     features: Name
-    dataset_version: Digest | None = None
+    dataset_version: DatasetVersion | None = None

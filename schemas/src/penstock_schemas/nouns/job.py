@@ -1,6 +1,5 @@
 """Jobs: people's code, placed by the scheduler and run by the trainer, attempt by attempt."""
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -9,18 +8,20 @@ from penstock_schemas.event import ANYONE, Event
 from penstock_schemas.names import Name
 from penstock_schemas.nouns.parts import (
     REF,
+    Attempt,
     Count,
+    Inputs,
     Metrics,
     ModelTarget,
     ObjectRef,
     Origin,
     Params,
-    Positive,
     Program,
+    Reason,
     Refusal,
     Resources,
     Seconds,
-    ShortText,
+    Time,
 )
 
 ATTEMPTS_MAX = 100
@@ -50,9 +51,11 @@ class JobRequested(Event):
     program: Program
     queue: Name = "default"
     params: Params = {}
-    inputs: dict[Name, ObjectRef] = {}
+    inputs: Inputs = {}
     resources: Resources = Resources()
-    max_attempts: Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)] = 3
+    max_attempts: Annotated[
+        int, Field(ge=1, le=ATTEMPTS_MAX, description="Attempts before it fails for good")
+    ] = 3
     grace_seconds: Annotated[
         float, Field(ge=0, le=3600, description="From SIGTERM to SIGKILL, seconds")
     ] = 10.0
@@ -70,8 +73,8 @@ class JobQueued(Event):
 
     job: Name
     queue: Name
-    attempt: Positive
-    reason: ShortText
+    attempt: Attempt
+    reason: Reason
 
 
 class JobPlaced(Event):
@@ -90,11 +93,11 @@ class JobPlaced(Event):
     }
 
     job: Name
-    attempt: Positive
+    attempt: Attempt
     node: Name
     resources: Resources
-    gpus: tuple[Count, ...] = ()
-    reason: ShortText
+    gpus: Annotated[tuple[Count, ...], Field(description="Indices of its GPUs on the node")] = ()
+    reason: Reason
 
 
 class JobStarted(Event):
@@ -106,7 +109,7 @@ class JobStarted(Event):
     example = {"job": _JOB, "attempt": 1, "node": "laptop"}
 
     job: Name
-    attempt: Positive
+    attempt: Attempt
     node: Name
 
 
@@ -119,8 +122,8 @@ class JobCheckpointed(Event):
     example = {"job": _JOB, "attempt": 1, "step": 200, "checkpoint": REF | {"kind": "folder"}}
 
     job: Name
-    attempt: Positive
-    step: Count
+    attempt: Attempt
+    step: Annotated[Count, Field(description="Training steps done")]
     checkpoint: ObjectRef
 
 
@@ -139,9 +142,9 @@ class JobSucceeded(Event):
     }
 
     job: Name
-    attempt: Positive
+    attempt: Attempt
     metrics: Metrics = {}
-    output: ObjectRef | None = None
+    output: Annotated[ObjectRef | None, Field(description="The folder it wrote, if any")] = None
     seconds: Seconds
 
 
@@ -162,11 +165,13 @@ class JobFailed(Event):
     }
 
     job: Name
-    attempt: Positive
-    reason: ShortText
-    exit_code: int | None = None
+    attempt: Attempt
+    reason: Reason
+    exit_code: Annotated[
+        int | None, Field(description="Of the process; absent where a signal ended it")
+    ] = None
     log_tail: Annotated[str, Field(description="The end of the log", max_length=16_384)] = ""
-    final: bool
+    final: Annotated[bool, Field(description="No further attempt follows")]
     seconds: Seconds = 0.0
 
 
@@ -185,10 +190,10 @@ class JobPreempted(Event):
     }
 
     job: Name
-    attempt: Positive
+    attempt: Attempt
     beneficiary: Annotated[Name | None, Field(description="The job that gets the place")] = None
-    reason: ShortText
-    deadline: datetime
+    reason: Reason
+    deadline: Annotated[Time, Field(description="When its place must be free, UTC")]
 
 
 class JobCancelRequested(Event):
@@ -200,7 +205,7 @@ class JobCancelRequested(Event):
     example = {"job": _JOB, "reason": "no longer needed"}
 
     job: Name
-    reason: ShortText = "asked for"
+    reason: Reason = "asked for"
 
 
 class JobCancelled(Event):
@@ -212,8 +217,8 @@ class JobCancelled(Event):
     example = {"job": _JOB, "attempt": 1, "reason": "no longer needed"}
 
     job: Name
-    attempt: Positive | None = None
-    reason: ShortText
+    attempt: Attempt | None = None
+    reason: Reason
 
 
 class JobRejected(Event, Refusal):

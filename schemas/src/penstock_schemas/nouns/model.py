@@ -8,13 +8,14 @@ from penstock_schemas.event import ANYONE, Event, Value
 from penstock_schemas.names import Digest, Name
 from penstock_schemas.nouns.parts import (
     REF,
+    Alias,
     Gate,
     Metrics,
+    ModelVersion,
     ObjectRef,
     Params,
-    Positive,
+    Reason,
     Refusal,
-    ShortText,
 )
 
 
@@ -44,7 +45,7 @@ class ModelRegistered(Event):
     }
 
     model: Name
-    model_version: Positive
+    model_version: ModelVersion
     artifact: ObjectRef
     metrics: Metrics = {}
     lineage: Lineage = Lineage()
@@ -67,12 +68,14 @@ class ModelPromoted(Event):
     }
 
     model: Name
-    model_version: Positive
-    alias: Name
-    previous_version: Positive | None = None
+    model_version: ModelVersion
+    alias: Alias
+    previous_version: Annotated[
+        ModelVersion | None, Field(description="The version that it named before, if any")
+    ] = None
     promotion: Name
     evidence: Metrics = {}
-    reason: ShortText
+    reason: Reason
 
 
 class ModelDemoted(Event):
@@ -89,9 +92,9 @@ class ModelDemoted(Event):
     }
 
     model: Name
-    model_version: Positive
-    alias: Name
-    reason: ShortText
+    model_version: ModelVersion
+    alias: Alias
+    reason: Reason
 
 
 class PromotionRequested(Event):
@@ -115,8 +118,8 @@ class PromotionRequested(Event):
 
     promotion: Name
     model: Name
-    model_version: Positive
-    alias: Name = "champion"
+    model_version: ModelVersion
+    alias: Alias = "champion"
     gate: Gate | None = None
 
 
@@ -137,10 +140,10 @@ class PromotionRefused(Event):
 
     promotion: Name
     model: Name
-    model_version: Positive
-    alias: Name
+    model_version: ModelVersion
+    alias: Alias
     evidence: Metrics = {}
-    reason: ShortText
+    reason: Reason
 
 
 class PromotionRejected(Event, Refusal):

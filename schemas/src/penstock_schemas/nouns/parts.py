@@ -1,21 +1,61 @@
 """The parts that several contracts share."""
 
+import math
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from penstock_schemas.event import Value
 from penstock_schemas.names import Digest, Name
 
 TEXT_LENGTH_MAX = 4096
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Refuse NaN and infinities: JSON has no such numbers, so they would be written as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    if isinstance(value, dict):
+        for part in value.values():
+            _finite(part)
+    elif isinstance(value, list):
+        for part in value:
+            _finite(part)
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    """A time without a zone is UTC, as in the envelope: every time in an event can be compared."""
+    try:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except OverflowError:  # some times of the years 1 and 9999 exist in their own zone only
+        raise ValueError("the time has no equal in UTC") from None
+
+
 Text = Annotated[str, Field(max_length=TEXT_LENGTH_MAX)]
 ShortText = Annotated[str, Field(min_length=1, max_length=1024)]
+Json = Annotated[JsonValue, AfterValidator(_finite)]
+Time = Annotated[datetime, AfterValidator(_in_utc)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0)]
-Metrics = dict[Annotated[str, Field(min_length=1, max_length=128)], float]
-Params = dict[Annotated[str, Field(min_length=1, max_length=128)], JsonValue]
 Goal = Literal["maximize", "minimize"]
+Seconds = Annotated[float, Field(ge=0, description="How long it took, seconds")]
+Reason = Annotated[ShortText, Field(description="Why, for a person")]
+Alias = Annotated[Name, Field(description="The name that endpoints follow, e.g. `champion`")]
+Attempt = Annotated[Positive, Field(description="Number of the attempt, from 1")]
+ModelVersion = Annotated[Positive, Field(description="Number of the model's version, from 1")]
+Revision = Annotated[Positive, Field(description="Number of the endpoint's revision, from 1")]
+TrialNumber = Annotated[Count, Field(description="Number of the trial in its experiment, from 0")]
+DatasetVersion = Annotated[Digest, Field(description="The version: the digest of its manifest")]
+Metrics = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=128)], float],
+    Field(description="Values by metric, each in the metric's own unit"),
+]
+Params = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=128)], Json],
+    Field(description="Values by parameter, as the program reads them"),
+]
 
 
 class ObjectRef(Value):
@@ -26,11 +66,19 @@ class ObjectRef(Value):
     """
 
     uri: Annotated[
-        str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]*/.+$", max_length=1024, examples=["s3://b/k"])
+        str,
+        Field(
+            pattern=r"^s3://[a-z0-9][a-z0-9.-]*/.+$",
+            max_length=1024,
+            examples=["s3://b/k"],
+            description="Bucket and key",
+        ),
     ]
-    digest: Digest
+    digest: Annotated[Digest, Field(description="What the bytes must hash to")]
     size_bytes: Annotated[int, Field(ge=0, description="Bytes of the object, or of all its files")]
-    kind: Literal["file", "folder"] = "file"
+    kind: Annotated[
+        Literal["file", "folder"], Field(description="One file, or the manifest of a folder")
+    ] = "file"
 
 
 class Resources(Value):
@@ -44,15 +92,15 @@ class Resources(Value):
 class Origin(Value):
     """What a thing was asked for by: the noun and the id of, for example, a trial."""
 
-    noun: Name
-    id: Name
+    noun: Annotated[Name, Field(description="The noun of its events, e.g. `trial`")]
+    id: Annotated[Name, Field(description="Its id or name")]
 
 
 class Objective(Value):
     """The metric to optimise and its direction."""
 
-    metric: ShortText
-    goal: Goal = "maximize"
+    metric: Annotated[ShortText, Field(description="Name of a metric that the program reports")]
+    goal: Annotated[Goal, Field(description="Whether more or less is better")] = "maximize"
 
 
 class Program(Value):
@@ -61,8 +109,17 @@ class Program(Value):
     A command word `{python}` stands for the interpreter of the environment that runs it.
     """
 
-    command: Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=256)]
+    command: Annotated[
+        tuple[ShortText, ...],
+        Field(min_length=1, max_length=256, description="The program and its arguments; no shell"),
+    ]
     source: Annotated[ObjectRef | None, Field(description="The folder or file placed there")] = None
+
+
+Inputs = Annotated[
+    dict[Name, ObjectRef],
+    Field(description="Objects by the name under which the program finds them"),
+]
 
 
 class Gate(Value):
@@ -75,7 +132,7 @@ class Gate(Value):
 
     program: Program
     objective: Objective
-    inputs: dict[Name, ObjectRef] = {}
+    inputs: Inputs = {}
     min_gain: Annotated[float, Field(ge=0, description="In units of the metric")] = 0.0
 
 
@@ -84,7 +141,7 @@ class ModelTarget(Value):
     for `alias`, through `gate` where one is given."""
 
     model: Name
-    alias: Name = "champion"
+    alias: Alias = "champion"
     gate: Gate | None = None
 
 
@@ -92,7 +149,7 @@ class Refusal(Value):
     """Why a wish was refused: what is wrong, where, and what to do."""
 
     request: Annotated[str, Field(description="The id of the refused event", max_length=1024)]
-    reason: ShortText
+    reason: Reason
     field: Annotated[str, Field(description="The field at fault, dotted; may be empty")] = ""
     fix: Annotated[str, Field(description="What to change, for a person")] = ""
 

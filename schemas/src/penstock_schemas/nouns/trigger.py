@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event, Value
 from penstock_schemas.names import Name
-from penstock_schemas.nouns.parts import Count, Refusal, ShortText
+from penstock_schemas.nouns.parts import Count, Json, Refusal, ShortText
 
 
 class WebhookReceived(Event):
@@ -24,9 +24,9 @@ class WebhookReceived(Event):
     }
 
     webhook: Name
-    source: Name
-    delivery: ShortText
-    data: JsonValue
+    source: Annotated[Name, Field(description="The configured sender")]
+    delivery: Annotated[ShortText, Field(description="The sender's own id of the delivery")]
+    data: Annotated[Json, Field(description="The body as it was sent")]
 
 
 class Action(Value):
@@ -34,8 +34,11 @@ class Action(Value):
     over `event` (its payload), `meta` (id, type, namespace, sequence, time) and `number` (the
     count of this firing); `$${` stands for a literal `${`."""
 
-    type: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.([a-z0-9-]+-)?requested$")]
-    data: dict[str, JsonValue]
+    type: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9-]+\.([a-z0-9-]+-)?requested$", description="The wish to append"),
+    ]
+    data: Annotated[dict[str, Json], Field(description="Its payload, with expressions")]
 
 
 class TriggerRequested(Event):
@@ -57,9 +60,11 @@ class TriggerRequested(Event):
 
     trigger: Name
     on: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$", description="An event type")]
-    when: Annotated[str, Field(max_length=8192)] = "true"
+    when: Annotated[
+        str, Field(max_length=8192, description="CEL expression that gives true or false")
+    ] = "true"
     do: Action
-    paused: bool = False
+    paused: Annotated[bool, Field(description="Set up, but does not fire")] = False
 
 
 class TriggerFired(Event):
@@ -78,11 +83,11 @@ class TriggerFired(Event):
     }
 
     trigger: Name
-    number: Count
+    number: Annotated[Count, Field(description="Count of this firing of the trigger")]
     cause: Annotated[str, Field(description="The id of the event that it fired for")]
-    cause_type: str
-    produced_type: str
-    produced_id: Name
+    cause_type: Annotated[str, Field(description="The type of that event")]
+    produced_type: Annotated[str, Field(description="The type of the event that it appended")]
+    produced_id: Annotated[Name, Field(description="The aggregate of the event that it appended")]
 
 
 class TriggerRejected(Event, Refusal):

@@ -1,0 +1,1 @@
+"""Datasets: versions by content, what is in them, and where their bytes are."""

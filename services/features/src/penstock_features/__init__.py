@@ -1,0 +1,1 @@
+"""Features: Feast repositories, materialisation and point-in-time training sets."""

@@ -1,0 +1,1 @@
+"""Serving: endpoints, their revisions and rollouts, and the inference data plane."""

@@ -70,6 +70,8 @@ class MaterializeRequest:
             )
         if len(set(self.label_columns)) != len(self.label_columns):
             raise InvalidRequestError("label_columns: a column is named twice")
+        if self.timestamp_column in self.label_columns:
+            raise InvalidRequestError("label_columns: the timestamp column cannot be a label")
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as plain JSON, paths absolute."""

@@ -1,0 +1,1 @@
+"""The real ports: one sub-package or module a technology."""

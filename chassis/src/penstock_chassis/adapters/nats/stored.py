@@ -1,0 +1,59 @@
+"""From a NATS message to `StoredMessage`, whichever way it came."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from nats.aio.msg import Msg
+
+from penstock_chassis.ports import StoredMessage
+
+ACK_TOKENS = 9
+ACK_TOKENS_V2_MIN = 11
+
+
+class AckInfo(NamedTuple):
+    """What the reply subject of a delivery says."""
+
+    deliveries: int
+    sequence: int
+    consumer_sequence: int
+    time_ns: int
+    pending: int
+
+
+def parse_ack(reply: str) -> AckInfo:
+    """`$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer sequence>.<ns>.<pending>`,
+    or the newer form with a domain and an account hash before the stream."""
+    tokens = reply.split(".")
+    start = 4 if len(tokens) == ACK_TOKENS else 6
+    if len(tokens) != ACK_TOKENS and len(tokens) < ACK_TOKENS_V2_MIN:
+        raise ValueError(f"not the reply subject of a JetStream delivery: {reply!r}")
+    return AckInfo(*(int(token) for token in tokens[start : start + 5]))
+
+
+def utc(time_ns: int) -> datetime:
+    """Unix nanoseconds as a time with microseconds, as exact as `datetime` can be."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+
+
+def from_delivery(message: Msg, info: AckInfo) -> StoredMessage:
+    """A message that a consumer delivered."""
+    return StoredMessage(
+        message.subject, message.data, message.headers or {}, info.sequence, utc(info.time_ns)
+    )
+
+
+def from_direct_get(message: Msg) -> StoredMessage:
+    """A message that a direct get returned: its place is in its headers."""
+    headers = dict(message.headers or {})
+    stamp = headers["Nats-Time-Stamp"]
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    time = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return StoredMessage(
+        headers["Nats-Subject"],
+        message.data,
+        headers,
+        int(headers["Nats-Sequence"]),
+        time.replace(microsecond=int(fraction.ljust(9, "0")[:6]) if fraction else 0),
+    )

@@ -1,0 +1,214 @@
+"""The consumer loop: a sliding window over one durable consumer.
+
+It pulls as many messages as there are free places, handles the messages of one aggregate one at
+a time and different aggregates side by side, extends the lease of what takes long, and ends each
+delivery by what its handler said (see `penstock_chassis.errors`):
+
+    returned          acknowledge (the handler's append is durable by then)
+    Retry             redeliver after the delay that it names
+    Reject            dead letter with the reason, then terminate
+    anything else     redeliver with back-off; dead letter after `TRIES_MAX` deliveries
+    cancelled         nothing: the lease runs out and the message comes again
+
+A dead letter is durable before its message is terminated. Nothing here knows NATS or FastStream.
+"""
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import structlog
+
+from penstock_chassis.errors import ChassisError, Reject, Retry
+from penstock_chassis.metrics import DEAD_LETTERS
+from penstock_chassis.ports import DeadLetter, DeadLetters, Delivery, Subscription
+from penstock_schemas import InvalidSubject, parse_subject
+
+Dispatch = Callable[[Delivery], Awaitable[None]]
+
+TRIES_MAX = 6
+"""Deliveries of a message whose handler keeps failing, before it becomes a dead letter."""
+BACKOFF_FIRST_SECONDS = 0.25
+BACKOFF_MAX_SECONDS = 30.0
+LEASE_EXTENSIONS = 3
+"""How often a lease is extended before it would run out."""
+DRAIN_SECONDS = 20.0
+"""How long a drain waits for the messages in hand."""
+TRACEBACK_LENGTH_MAX = 8192
+RETRY_MIN_SECONDS = 0.01
+RETRIES_MAX = 10_000
+"""Deliveries of a message whose handler keeps saying `Retry`."""
+
+log = structlog.get_logger("penstock.consumer")
+
+
+def backoff_seconds(deliveries: int) -> float:
+    """The delay before delivery number `deliveries + 1`: doubling, bounded."""
+    return float(min(BACKOFF_FIRST_SECONDS * 2 ** (deliveries - 1), BACKOFF_MAX_SECONDS))
+
+
+class ConsumerLoop:
+    """Feeds the deliveries of one subscription to `dispatch`."""
+
+    def __init__(
+        self,
+        service: str,
+        subscription: Subscription,
+        dispatch: Dispatch,
+        dead_letters: DeadLetters,
+        *,
+        serial: Literal["aggregate", "all"] = "aggregate",
+        concurrency: int = 16,
+        lease_seconds: float = 30.0,
+    ) -> None:
+        if lease_seconds <= 0 or concurrency < 1:
+            raise ValueError("lease_seconds must be above 0 and concurrency at least 1")
+        budget = sum(backoff_seconds(n) for n in range(1, TRIES_MAX))
+        assert budget > BACKOFF_FIRST_SECONDS, "tries must be spread over some time"
+        self._service = service
+        self._subscription = subscription
+        self._dispatch = dispatch
+        self._dead_letters = dead_letters
+        self._serial = serial
+        self._concurrency = concurrency
+        self._lease_seconds = lease_seconds
+        self._queues: dict[str, deque[Delivery]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._held = 0
+        self._freed = asyncio.Event()
+        self._draining = False
+
+    async def run(self) -> None:
+        """Consume until cancelled or drained."""
+        try:
+            while not self._draining:
+                free = self._concurrency - self._held
+                if free <= 0:
+                    self._freed.clear()
+                    await self._freed.wait()
+                    continue
+                for delivery in await self._subscription.next(free):
+                    self._accept(delivery)
+        finally:
+            if not self._draining:
+                await self._stop_workers()
+                await self._subscription.close()
+
+    async def drain(self) -> None:
+        """Stop pulling and wait for the messages in hand, at most `DRAIN_SECONDS`."""
+        self._draining = True
+        await self._subscription.close()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=DRAIN_SECONDS)
+        await self._stop_workers()
+
+    async def _stop_workers(self) -> None:
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def _accept(self, delivery: Delivery) -> None:
+        self._held += 1
+        key = self._key(delivery)
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.append(delivery)
+            return
+        self._queues[key] = deque([delivery])
+        worker = asyncio.create_task(self._work(key))
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    def _key(self, delivery: Delivery) -> str:
+        if self._serial == "all":
+            return ""
+        try:
+            return str(parse_subject(delivery.message.subject).aggregate)
+        except InvalidSubject:
+            return delivery.message.subject
+
+    async def _work(self, key: str) -> None:
+        queue = self._queues[key]
+        extension = asyncio.create_task(self._extend(queue))
+        try:
+            while queue:
+                await self._handle(queue[0])
+                queue.popleft()
+                self._held -= 1
+                self._freed.set()
+        finally:
+            extension.cancel()
+            self._held -= len(queue)
+            del self._queues[key]
+            self._freed.set()
+
+    async def _extend(self, queue: deque[Delivery]) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / LEASE_EXTENSIONS)
+            for delivery in tuple(queue):
+                await delivery.in_progress()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            await self._dispatch(delivery)
+        except Retry as retry:
+            if delivery.deliveries >= RETRIES_MAX:
+                await self._bury(delivery, f"gave up waiting: {retry}", "")
+            else:
+                await self._end(delivery.nak(max(retry.after_seconds, RETRY_MIN_SECONDS)))
+        except Reject as reject:
+            await self._bury(delivery, str(reject), "")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed try
+            await self._failed(delivery, error)
+        else:
+            await self._end(delivery.ack())
+
+    async def _end(self, ending: Awaitable[None]) -> None:
+        """Say how a delivery ended. Where that is lost, the message merely comes again."""
+        try:
+            await ending
+        except ChassisError as error:
+            log.warning("acknowledgement lost", service=self._service, error=repr(error))
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))[-TRACEBACK_LENGTH_MAX:]
+        last = delivery.deliveries >= TRIES_MAX
+        log.error(
+            "handler failed",
+            service=self._service,
+            subject=delivery.message.subject,
+            sequence=delivery.message.sequence,
+            deliveries=delivery.deliveries,
+            last_try=last,
+            error=repr(error),
+            traceback=trace if delivery.deliveries == 1 or last else None,
+        )
+        if last:
+            await self._bury(delivery, f"failed {delivery.deliveries} times: {error!r}", trace)
+        else:
+            await self._end(delivery.nak(backoff_seconds(delivery.deliveries)))
+
+    async def _bury(self, delivery: Delivery, reason: str, trace: str) -> None:
+        message = delivery.message
+        try:
+            await self._dead_letters.put(
+                DeadLetter(
+                    self._service,
+                    message.subject,
+                    message.sequence,
+                    reason,
+                    delivery.deliveries,
+                    trace,
+                    message.payload,
+                    dict(message.headers),
+                )
+            )
+        except Exception as error:
+            log.exception("dead letter not stored", sequence=message.sequence, error=repr(error))
+            await self._end(delivery.nak(BACKOFF_MAX_SECONDS))
+            return
+        DEAD_LETTERS.labels(self._service).inc()
+        await self._end(delivery.term())

@@ -1,0 +1,39 @@
+"""The metrics that every service has. Names are `penstock_<noun>_<unit>`; ids are never labels."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+"""The registry of this process; services add their own metrics to it."""
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0)
+
+HANDLED = Counter(
+    "penstock_events_handled_total",
+    "Handled events by outcome: handled, retry, rejected, conflict, failed",
+    ("service", "type", "outcome"),
+    registry=REGISTRY,
+)
+REDELIVERED = Counter(
+    "penstock_events_redelivered_total",
+    "Deliveries that were not the first",
+    ("service", "type"),
+    registry=REGISTRY,
+)
+HANDLING_SECONDS = Histogram(
+    "penstock_event_handling_seconds",
+    "From decoded to handled, the append included",
+    ("service", "type"),
+    buckets=SECONDS_BUCKETS,
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Counter(
+    "penstock_dead_letters_total", "Messages given up on", ("service",), registry=REGISTRY
+)
+FOLD_POSITION = Gauge(
+    "penstock_fold_position", "The last folded sequence", ("service",), registry=REGISTRY
+)
+
+
+def exposition() -> bytes:
+    """The metrics of this process in the Prometheus text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,71 @@
+"""Settings: one frozen model a service, read from the environment, printed by `--show-config`.
+
+A service's own settings extend `ServiceSettings` under the prefix `PENSTOCK_<SERVICE>_`; what all
+services share (where the bus and the object store are) has the prefix `PENSTOCK_`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """The base of every service's settings; a service sets `model_config` with its prefix."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class PlatformSettings(BaseSettings):
+    """Where the bus and the object store are, for every service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    """The NATS server, or several separated by commas."""
+    nats_replicas: int = Field(default=1, ge=1, le=5)
+    """Copies of each stream: 1 on one machine, 3 in a cluster."""
+    stream_size_bytes_max: int = Field(default=0, ge=0)
+    """The most that the event stream may hold, in bytes; 0 means no limit."""
+    telemetry_age_seconds_max: float = Field(default=7 * 86400.0, gt=0)
+    """How long metrics and logs stay on the bus, in seconds."""
+    objects_endpoint: str = "127.0.0.1:8333"
+    """Host and port of the S3 server."""
+    objects_secure: bool = False
+    """Whether the S3 server is reached by TLS."""
+    objects_access_key: str = ""
+    """The S3 access key."""
+    objects_secret_key: SecretStr = SecretStr("")
+    """The S3 secret key."""
+    objects_bucket: str = "penstock"
+    """The bucket of the platform's objects."""
+    objects_sync_dir: Path | None = None
+    """The data folder of an embedded S3 server that does not sync by itself: it is synced to
+    disk (one syncfs) before an object is announced."""
+    health_host: str = "127.0.0.1"
+    """The address on which `penstock service run` answers /livez, /readyz and /metrics."""
+    health_port: int = Field(default=0, ge=0, le=65535)
+    """The port of it; 0 chooses a free one."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_json: bool | None = None
+    """JSON lines (true), a console (false), or by whether standard error is a terminal."""
+    otel_endpoint: str = ""
+    """The OTLP collector that gets the traces; empty: traces are only propagated."""
+
+
+def show(settings: BaseSettings) -> dict[str, dict[str, Any]]:
+    """Each setting with its environment variable, value and meaning; secrets are masked."""
+    prefix = settings.model_config.get("env_prefix", "")
+    values = settings.model_dump(mode="json")
+    return {
+        name: {
+            "variable": f"{prefix}{name}".upper(),
+            "value": values[name],
+            "meaning": " ".join((field.description or "").split()),
+        }
+        for name, field in type(settings).model_fields.items()
+    }

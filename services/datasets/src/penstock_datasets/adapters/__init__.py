@@ -1,0 +1,1 @@
+"""How the datasets service reads and stores files."""

@@ -1,0 +1,1 @@
+"""The pure rules of the datasets service: no I/O, no clock."""

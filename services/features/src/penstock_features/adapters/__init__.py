@@ -1,0 +1,1 @@
+"""How the features service meets Feast: one engine in this process, the heavy part in a child."""

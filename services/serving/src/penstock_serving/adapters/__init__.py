@@ -1,0 +1,1 @@
+"""The outside of serving: HTTP, worker processes, model frameworks."""

@@ -1,0 +1,1 @@
+"""The launchers: one per place where attempts can run."""

@@ -1,0 +1,5 @@
+"""Attempts as processes of this machine."""
+
+from penstock_trainer.adapters.local.launcher import LocalLauncher
+
+__all__ = ["LocalLauncher"]
