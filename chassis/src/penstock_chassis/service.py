@@ -75,18 +75,19 @@ class ServiceSpec(Generic[T]):
 class ServiceRunner:
     """Runs one service on its ports until it is drained or fails."""
 
-    def __init__(
-        self, service: Service, ports: Ports, wrap: Callable[[Dispatch], Dispatch] | None = None
-    ) -> None:
+    def __init__(self, service: Service, ports: Ports) -> None:
         self.service = service
         self.ports = ports
         self.dispatcher = Dispatcher(service.name, service.handlers, ports)
-        dispatch = self.dispatcher.dispatch
-        self._dispatch = wrap(dispatch) if wrap else dispatch
+        self._dispatch: Dispatch = self.dispatcher.dispatch
         self._loop: ConsumerLoop | None = None
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
         """Set when the folds have caught up and messages flow."""
+
+    def through(self, dispatch: Dispatch) -> None:
+        """Hand deliveries to this instead, which leads back to `dispatcher` (a front)."""
+        self._dispatch = dispatch
 
     async def run(self) -> None:
         """Run until `drain` or cancellation. Raises what a fold or background work raised."""

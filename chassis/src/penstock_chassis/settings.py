@@ -16,6 +16,9 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
+    work_dir: Path = Path("~/.local/share/penstock/work")
+    """Where the service keeps working files; all of it can be made again from the log."""
+
 
 class PlatformSettings(BaseSettings):
     """Where the bus and the object store are, for every service."""
@@ -45,6 +48,10 @@ class PlatformSettings(BaseSettings):
     objects_sync_dir: Path | None = None
     """The data folder of an embedded S3 server that does not sync by itself: it is synced to
     disk (one syncfs) before an object is announced."""
+    gateway_url: str = "http://127.0.0.1:7360"
+    """Where people and programs reach the HTTP API."""
+    serving_url: str = "http://127.0.0.1:7361"
+    """Where they reach the endpoints."""
     health_host: str = "127.0.0.1"
     """The address on which `penstock service run` answers /livez, /readyz and /metrics."""
     health_port: int = Field(default=0, ge=0, le=65535)

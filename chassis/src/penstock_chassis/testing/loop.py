@@ -14,11 +14,13 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from concurrent.futures import Executor
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The virtual time at which every simulation begins."""
@@ -59,6 +61,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     _ready: list[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
+    _timer_cancelled_count: int
 
     def __init__(
         self,
@@ -81,13 +84,17 @@ class SimLoop(asyncio.BaseEventLoop):
         """Virtual seconds since the start."""
         return self._now
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         """As `call_soon`: there are no other threads here."""
         return self.call_soon(callback, *args, context=context)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> "asyncio.Future[T]":
         """Run `func` at once, in the loop: a blocking call takes no virtual time."""
-        future: asyncio.Future[Any] = self.create_future()
+        future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
@@ -101,17 +108,17 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Run one ready callback, after jumping to the next timer where none is ready."""
-        while self._scheduled and self._scheduled[0]._cancelled:  # type: ignore[attr-defined]
+        while self._scheduled and self._scheduled[0]._cancelled:
             self._forget(heapq.heappop(self._scheduled))
         ready = self._ready
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             self._jump()
         while self._scheduled and self._scheduled[0].when() <= self._now:
             timer = heapq.heappop(self._scheduled)
-            if timer._cancelled:  # type: ignore[attr-defined]
+            if timer._cancelled:
                 self._forget(timer)
             else:
-                timer._scheduled = False  # type: ignore[attr-defined]
+                timer._scheduled = False
                 ready.append(timer)
         if not ready:
             return
@@ -121,8 +128,8 @@ class SimLoop(asyncio.BaseEventLoop):
                 f"too many steps at virtual second {self._now:.3f}; {self._waiting()}"
             )
         handle = self._draw()
-        if not handle._cancelled:  # type: ignore[attr-defined]
-            handle._run()  # type: ignore[attr-defined]
+        if not handle._cancelled:
+            handle._run()
 
     def _draw(self) -> asyncio.Handle:
         ready = self._ready
@@ -135,7 +142,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return ready.pop()
 
     def _forget(self, timer: asyncio.TimerHandle) -> None:
-        timer._scheduled = False  # type: ignore[attr-defined]
+        timer._scheduled = False
         self._timer_cancelled_count -= 1
 
     def _jump(self) -> None:
@@ -217,7 +224,7 @@ def _owned_task(loop: Any, coroutine: Any, **options: Any) -> "asyncio.Task[Any]
 
 def _place(task: "asyncio.Task[Any]") -> str:
     """Where a task waits: its innermost frame that asyncio shows, and its coroutine."""
-    coroutine = task.get_coro()
+    coroutine: Any = task.get_coro()
     chain = []
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)

@@ -6,7 +6,7 @@ from typing import Literal
 Side = Literal["before", "after"]
 
 
-class SimCrash(BaseException):  # noqa: N818 - named for what happened
+class SimCrash(BaseException):
     """The process of this incarnation is gone: its code must not go on.
 
     Not an `Exception`, so that no handler takes it for a failure that it can deal with.
