@@ -5,7 +5,7 @@ Services and apps meet only here. Import contracts from this package:
     from penstock_schemas import JobRequested, decode
 
 To add an event: add its class to the file of its noun in `nouns/`, export it there, and
-regenerate the catalogue (`make catalog`).
+regenerate the catalogue (`python -m penstock_schemas.catalog`).
 """
 
 from penstock_schemas import nouns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,8 +179,6 @@ def case_request(tmp_path_factory: pytest.TempPathFactory) -> MaterializeRequest
 
 @pytest.fixture(scope="session")
 def case(case_request: MaterializeRequest) -> Case:
-    import asyncio
-
     weather = planted_weather(january_weather())
     progress: list[Progress] = []
     result = asyncio.run(FeastEngine().materialize(case_request, progress.append))

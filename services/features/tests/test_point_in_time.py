@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +15,17 @@ import pyarrow.parquet as pq
 
 from penstock_features.adapters.feast_engine import FeastEngine
 
-from .conftest import FEATURES, HOLDOUT_DAYS, TTL, Case
+from .conftest import FEATURES, HOLDOUT_DAYS, TTL, VIEWS_PY, Case, write_repository
 
 
-def oracle(weather: pd.DataFrame, key: object, at: pd.Timestamp) -> tuple[object, ...]:
+def oracle(weather: pd.DataFrame, key: object, at: pd.Timestamp) -> tuple[float | None, ...]:
     """The newest observation in [at - ttl, at], both ends included; of a tie the one that sorts
     last by (temp, visib, wind_gust), a null before every number; else nothing."""
     best = None
     for row in weather.itertuples():
         if row.origin == key and at - TTL <= row.event_timestamp <= at:
             values = [getattr(row, name) for name in sorted(FEATURES)]
-            rank = (row.event_timestamp, [(value == value, value) for value in values])
+            rank = (row.event_timestamp, [(not math.isnan(value), value) for value in values])
             if best is None or rank > best[0]:
                 best = (rank, tuple(getattr(row, name) for name in FEATURES))
     return best[1] if best else (None,) * len(FEATURES)
@@ -52,13 +54,13 @@ def test_entity_columns_come_out_as_they_went_in(case: Case) -> None:
 
 def test_feast_joins_as_the_oracle_does(case: Case) -> None:
     got = rows_of(case).select(FEATURES).to_pylist()
-    weather = {key: rows for key, rows in case.weather.groupby("origin")}
+    weather = dict(iter(case.weather.groupby("origin")))
     matched = at_the_end = 0
     for row, values in zip(case.entities.itertuples(), got, strict=True):
         rows = weather.get(row.origin, case.weather.iloc[:0])
         near = (rows["event_timestamp"] - row.event_timestamp).abs() <= TTL
         expected = oracle(rows[near], row.origin, row.event_timestamp)
-        clean = tuple(None if value != value else value for value in expected)
+        clean = tuple(None if value is None or math.isnan(value) else value for value in expected)
         assert tuple(values[name] for name in FEATURES) == clean, row
         matched += any(value is not None for value in clean)
         newest = rows["event_timestamp"][rows["event_timestamp"] <= row.event_timestamp].max()
@@ -114,8 +116,6 @@ print(json.dumps(store.get_online_features(service, rows).to_dict()))
 
 def test_the_online_store_serves_what_the_newest_row_saw(case: Case) -> None:
     """By Feast itself, opened on the applied repository: the newest observation of each key."""
-    import json
-
     command = [sys.executable, "-c", ONLINE, str(case.result.repository)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     served = json.loads(done.stdout.splitlines()[-1])
@@ -159,8 +159,6 @@ def test_feasts_default_store_still_drops_rows_which_is_why_we_replace_it(tmp_pa
 
     When this fails, Feast has mended feast#6787, and `read_config` need not replace the store.
     """
-    from .conftest import VIEWS_PY, write_repository
-
     views = VIEWS_PY.replace('path="data/weather"', 'path="weather.parquet"')
     repository = write_repository(tmp_path / "repository", views)
     command = [sys.executable, "-c", DEFAULT_STORE, str(repository)]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,8 +38,6 @@ def doubled(request: InferRequest) -> list[list[float]]:
 
 
 def spec(revision: int, endpoint: str = "delays") -> RevisionSpec:
-    from pathlib import Path
-
     return RevisionSpec("team", endpoint, revision, "delay", f"v{revision}", Path("model"))
 
 
@@ -260,15 +259,20 @@ async def test_what_is_not_spoken_is_501(client: HttpClient) -> None:
         assert (answer.status, "not supported" in answer.error) == (501, True)
 
 
+PIECES = [
+    *(POST.encode(), b"GET / HTTP/1.1\r\n\r\n", b"\r\n", b"\r\n\r\n", b"\x00", b"{}"),
+    *(b"Content-Length: 3\r\n", b"Connection: close\r\n", b"Expect: 100-continue\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n"),
+    b"Upgrade: h2c\r\nConnection: Upgrade\r\n",
+]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_bytes_get_a_4xx_or_a_close_and_disturb_nobody(data: st.DataObject) -> None:
-    pieces = st.sampled_from(
-        [POST.encode(), b"\r\n", b"\r\n\r\n", b"Content-Length: 3\r\n", b"Connection: close\r\n",
-         b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n",
-         b"Upgrade: h2c\r\nConnection: Upgrade\r\n", b"{}", b"\x00", b"GET / HTTP/1.1\r\n\r\n"]
-    )  # fmt: skip
-    sent = b"".join(data.draw(st.lists(pieces | st.binary(max_size=20), max_size=12)))
+    sent = b"".join(
+        data.draw(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12))
+    )
 
     async def run() -> None:
         host = FakeModelHost(lambda _: FakeModel(CONTRACT_SIGNATURE, doubled))
@@ -296,9 +300,9 @@ async def test_closing_answers_what_was_taken_and_closes_idle_connections(
     assert (await idle.post(INFER, body(1))).status == 200
     assert (await busy.post(INFER, body(1))).status == 200
     host.answering.clear()
+    host.taken.clear()
     await busy.send(encode_post(INFER, body(21)))
-    while b"requests_in_flight 1.0" not in front.metrics():
-        await asyncio.sleep(0)
+    await host.taken.wait()
     closing = asyncio.create_task(front.close())
     assert await idle.at_end()
     assert not closing.done()
@@ -316,11 +320,11 @@ async def test_a_client_that_goes_away_withdraws_its_request(
     host.answering.clear()
     client = await connect()
     await client.send(encode_post(INFER, body(1)))
-    while b"requests_in_flight 1.0" not in front.metrics():
-        await asyncio.sleep(0)
+    await host.taken.wait()
+    assert b"requests_in_flight 1.0" in front.metrics()
     client.abort()
-    while b"requests_in_flight 0.0" not in front.metrics():
-        await asyncio.sleep(0)
+    await host.withdrawn.wait()
+    assert b"requests_in_flight 0.0" in front.metrics()
     assert (await host.state()).revisions["team/delays/1"].waiting == 0
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,10 @@ from penstock_serving.testing.http_client import Answer, HttpClient
 from penstock_serving.testing.models import (
     FLIGHT_INPUTS,
     Trained,
+    Unlucky,
     flights,
     infer_body,
-    write_model_folder,
+    write_unlucky_model,
 )
 
 KEY = EndpointKey("team", "delays")
@@ -188,37 +192,17 @@ async def test_the_template_killed_under_load_loses_no_request(
     assert {answer.status for answer in await askers.stop()} == {200}
 
 
-class DiesOfPoison:
-    """An estimator whose process dies when it sees a negative number, and that fails on zero."""
-
-    def predict(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-        if (frame["x"] < 0).any():
-            os.kill(os.getpid(), signal.SIGKILL)
-        if (frame["x"] == 13).any():
-            raise ValueError("13 brings bad luck")
-        return frame["x"].to_numpy()
-
-
-@pytest.fixture
-def poisonable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    import cloudpickle
-
-    folder = write_model_folder(tmp_path, None, [("x", "FP64")], [("prediction", "FP64")])
-    (folder / "model.joblib").write_bytes(cloudpickle.dumps(DiesOfPoison()))
-    return folder
-
-
 def one(value: float) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [value]}]}
 
 
 async def test_poison_input_is_given_up_after_two_replays_and_harms_only_itself(
-    host: ProcessModelHost, front: InferenceFront, poisonable: Path
+    host: ProcessModelHost, front: InferenceFront, tmp_path: Path
 ) -> None:
-    revision = spec(1, poisonable)
+    revision = spec(1, write_unlucky_model(tmp_path))
     await serve(host, revision)
     clients = [await HttpClient.connect(front.base_url(KEY)) for _ in range(6)]
-    bodies = [one(value) for value in (1.0, 2.0, -1.0, 13.0, 4.0, 5.0)]
+    bodies = [one(value) for value in (1.0, 2.0, Unlucky.DIES, Unlucky.RAISES, 4.0, 5.0)]
     asked = zip(clients, bodies, strict=True)
     answers = await asyncio.gather(*(client.post(PATH, body) for client, body in asked))
     assert [answer.status for answer in answers] == [200, 200, 500, 500, 200, 200]
@@ -232,23 +216,13 @@ async def test_poison_input_is_given_up_after_two_replays_and_harms_only_itself(
 async def test_a_model_that_hangs_is_killed_and_its_request_answered(
     template: WorkerTemplate, tmp_path: Path
 ) -> None:
-    import cloudpickle
-
-    class Hangs:
-        def predict(self, frame: pd.DataFrame) -> Any:
-            if (frame["x"] > 0).any():
-                signal.pause()
-            return frame["x"].to_numpy()
-
-    write_model_folder(tmp_path, None, [("x", "FP64")], [("prediction", "FP64")])
-    (tmp_path / "model.joblib").write_bytes(cloudpickle.dumps(Hangs()))
     host = ProcessModelHost(template, WorkerLimits(batch_seconds=0.2))
     front = InferenceFront(host)
     client = await HttpClient.connect(await front.listen())
-    await serve(host, spec(1, tmp_path))
-    answer = await client.post(PATH, one(1.0))
+    await serve(host, spec(1, write_unlucky_model(tmp_path)))
+    answer = await client.post(PATH, one(Unlucky.HANGS))
     assert (answer.status, answer.error) == (500, "the model gave no answer in 0.2 s")
-    assert (await client.post(PATH, one(-1.0))).status == 200
+    assert (await client.post(PATH, one(1.0))).status == 200
     await client.close()
     await front.close()
     await host.close()
@@ -278,28 +252,24 @@ async def test_a_full_queue_is_429_at_once(
 
 
 async def test_a_model_lost_from_disk_is_reported_and_served_again_when_it_is_back(
-    template: WorkerTemplate, constant_model: Callable[[int], Path], tmp_path: Path
+    template: WorkerTemplate, tmp_path: Path
 ) -> None:
     limits = WorkerLimits(backoff_seconds=0.01, max_backoff_seconds=0.05, reload_attempts=2)
     host = ProcessModelHost(template, limits)
     front = InferenceFront(host)
     client = await HttpClient.connect(await front.listen())
-    folder = tmp_path / "model"
-    folder.symlink_to(constant_model(1))
-    revision = RevisionSpec("team", "delays", 1, "delay", "v1", tmp_path / "copy")
-    (tmp_path / "copy").mkdir()
-    for file in constant_model(1).iterdir():
-        (tmp_path / "copy" / file.name).write_bytes(file.read_bytes())
+    revision = spec(1, write_unlucky_model(tmp_path / "here"))
     await serve(host, revision)
-    (tmp_path / "copy").rename(tmp_path / "away")
+    (tmp_path / "here").rename(tmp_path / "away")
     os.kill(await worker_pid(host, revision), signal.SIGKILL)
     refused = await client.post(PATH, one(1.0))
     assert refused.status == 503
-    assert "no model.joblib" in refused.error
-    (tmp_path / "away").rename(tmp_path / "copy")
-    while (await host.state()).revisions[revision.revision_id].phase is not Phase.READY:
+    assert "no readable signature.json" in refused.error
+    (tmp_path / "away").rename(tmp_path / "here")
+    while (answer := await client.post(PATH, one(1.0))).status == 503:
         await asyncio.sleep(0.01)
-    assert (await client.post(PATH, one(1.0))).status == 200
+    assert answer.status == 200
+    assert (await host.state()).revisions[revision.revision_id].phase is Phase.READY
     await client.close()
     await front.close()
     await host.close()
@@ -319,9 +289,6 @@ async def test_a_host_that_closes_leaves_no_process(
 def test_workers_do_not_outlive_a_service_that_is_killed(
     constant_model: Callable[[int], Path],
 ) -> None:
-    import subprocess
-    import sys
-
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
@@ -339,8 +306,6 @@ def test_workers_do_not_outlive_a_service_that_is_killed(
         assert service.stdout is not None
         worker = os.pidfd_open(int(service.stdout.readline()))
         service.kill()
-        import select
-
         ended, _, _ = select.select([worker], [], [], 10.0)
         assert ended == [worker]
         os.close(worker)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 
@@ -162,9 +161,9 @@ async def test_a_more_urgent_stop_shortens_the_grace(local):
     assert record.signal == signal.SIGKILL
 
 
-async def test_the_child_of_a_shell_gets_its_own_sigterm_and_the_grace(local):
+async def test_the_child_of_a_shell_gets_its_own_sigterm_and_the_grace(local, programs):
     # The shell dies of SIGTERM at once; python below it needs a moment for its last words.
-    spec = local.spec(command=("sh", "-c", f"python {sys.argv[0] and local_puppet()}; true"))
+    spec = local.spec(command=("sh", "-c", f"python {programs / 'puppet.py'}; true"))
     await local.launcher.start(spec)
     script = await local.stage.actor(spec.id)
     await script.do("end-well-at-sigterm")
@@ -172,12 +171,6 @@ async def test_the_child_of_a_shell_gets_its_own_sigterm_and_the_grace(local):
     record = (await asyncio.wait_for(local.launcher.watch(spec.id), 20)).record
     assert record.stop_requested
     assert "within the grace" in record.reason
-
-
-def local_puppet() -> str:
-    from pathlib import Path
-
-    return str(Path(__file__).parent / "programs" / "puppet.py")
 
 
 async def test_a_stop_between_preparation_and_start_runs_no_script(local, monkeypatch):
@@ -230,8 +223,8 @@ async def test_when_one_rank_fails_the_others_end_and_the_first_failure_is_told(
 async def test_a_runner_that_cannot_come_up_is_a_clear_error(local, tmp_path):
     with pytest.raises(StartFailed, match="did not come up"):
         await LocalLauncher(tmp_path, runner_command=("/no/such/runner",)).start(shell("true"))
+    broken = LocalLauncher(tmp_path, runner_command=("sh", "-c", "echo broken >&2; exit 1"))
     with pytest.raises(StartFailed, match="code 1: broken"):
-        broken = LocalLauncher(tmp_path, runner_command=("sh", "-c", "echo broken >&2; exit 1"))
         await broken.start(shell("true"))
     # Nothing was claimed, so the attempt can still be started by a runner that works.
     assert (await run_to_end(LocalLauncher(tmp_path), shell("true"))).succeeded
@@ -260,10 +253,10 @@ async def test_a_runner_that_may_not_start_says_why_and_touches_nothing(local):
     first = local.spec(1)
     await local.launcher.start(first)
     directory = local.directory(first.id)
-    before = {path: os.stat(path).st_mtime_ns for path in directory.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
     code, _, message = await run_runner(directory)
     assert (code, "started before" in message) == (ALREADY_CLAIMED, True)
-    assert {path: os.stat(path).st_mtime_ns for path in directory.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
     # As if a second attempt had been prepared while the first is alive, which start refuses.
     second = directory.with_name("2")
     second.mkdir()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from penstock_trainer.adapters.local import LocalLauncher, launcher, prepare
+from penstock_trainer.adapters.local import LocalLauncher
+from penstock_trainer.adapters.local.waiting import process_end
 from penstock_trainer.errors import NotYetGone, StartFailed
 from penstock_trainer.ports import AttemptSpec, AttemptState
-from penstock_trainer.runner.procfs import look, members
+from penstock_trainer.runner.procfs import look, members, processes
 
 CONCURRENT_STARTS = 50
 TRAINERS = 5
@@ -40,16 +43,11 @@ async def start_at_once(launchers: list[LocalLauncher], spec: AttemptSpec) -> No
 
 
 async def all_runners_gone(directory: Path) -> None:
-    """Wait for runners that the launcher no longer knows of: those of the unfenced control."""
-    for process in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            if str(directory) in (process / "cmdline").read_text():
-                descriptor = os.pidfd_open(int(process.name))
-                ended = asyncio.Event()
-                asyncio.get_running_loop().add_reader(descriptor, ended.set)
-                await asyncio.wait_for(ended.wait(), 20)
-                asyncio.get_running_loop().remove_reader(descriptor)
-                os.close(descriptor)
+    """Wait for every process that has the directory in its command line, known to us or not."""
+    for process in processes():
+        with contextlib.suppress(OSError):
+            if str(directory) in Path(f"/proc/{process.pid}/cmdline").read_text():
+                await asyncio.wait_for(process_end(process.pid, process.start_ticks), 20)
 
 
 async def test_fifty_starts_at_once_from_five_trainers_start_one_script(tmp_path):
@@ -93,72 +91,38 @@ async def test_a_killed_trainer_leaves_the_script_running_and_the_next_one_finds
 async def test_an_end_that_came_while_no_trainer_lived_is_found_later(local):
     spec = local.spec()
     await LocalLauncher(local.root).start(spec)
-    runner = local.runner_pid(spec.id)
+    runner = look(local.runner_pid(spec.id))
     await local.write_result(spec.id, '{"metrics": {"auc": 0.7}}')
-    descriptor = os.pidfd_open(runner)
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(descriptor, ended.set)
     await local.end(spec.id)
-    await asyncio.wait_for(ended.wait(), 20)
-    asyncio.get_running_loop().remove_reader(descriptor)
-    os.close(descriptor)
+    await asyncio.wait_for(process_end(runner.pid, runner.start_ticks), 20)
     later = LocalLauncher(local.root)
     assert (await later.observe(spec.id)).record.succeeded
     assert (await later.collect(spec.id)).result == {"metrics": {"auc": 0.7}}
 
 
-class Crash(BaseException):
-    """The trainer dies here."""
-
-
-class CrashAt:
-    """Lets a trainer die right before its n-th step in the world."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-        self.left = step
-        targets = [(os, name) for name in ("open", "fsync", "replace", "rename", "mkdir", "close")]
-        targets += [(launcher, "prepare"), (launcher.LocalLauncher, "_run_runner")]
-        targets += [(launcher, "hold_gate"), (prepare, "write_json"), (prepare.shutil, "copy2")]
-        for owner, name in targets:
-            monkeypatch.setattr(owner, name, self._wrap(getattr(owner, name)))
-
-    def _wrap(self, function):
-        def step(*arguments, **options):
-            self.left -= 1
-            if self.left == 0:
-                raise Crash
-            return function(*arguments, **options)
-
-        return step
-
-
-async def test_a_trainer_that_dies_between_any_two_steps_of_a_start_starts_it_once(
-    tmp_path, monkeypatch
-):
+async def test_a_trainer_killed_between_any_two_steps_of_a_start_starts_it_once(tmp_path, programs):
     source = tmp_path / "data.txt"
     source.write_text("content")
-    crashes = 0
+    kills = 0
     for step in range(1, MAX_STEPS):
-        spec = counting_spec(tmp_path / f"starts-{step}", job=f"job-{step}")
-        spec = AttemptSpec("tests", spec.job, 1, spec.command, files=(("data.txt", source),))
-        with monkeypatch.context() as patches:
-            CrashAt(patches, step)
-            try:
-                LocalLauncher(tmp_path / "jobs")._start(spec)
-                finished = True
-            except Crash:
-                crashes += 1
-                finished = False
+        file = tmp_path / f"starts-{step}"
+        spec = replace(counting_spec(file, f"job-{step}"), files=(("data.txt", source),))
+        trainer = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(programs / "interrupted_trainer.py"), str(step)),
+            *(str(tmp_path / "jobs"), spec.job, str(source), *spec.command),
+        )
+        killed = await trainer.wait() == -signal.SIGKILL
         restarted = LocalLauncher(tmp_path / "jobs")
         await restarted.start(spec)
         seen = await asyncio.wait_for(restarted.watch(spec.id), 20)
-        assert seen.record is not None, f"crash before step {step}: {seen}"
-        assert seen.record.succeeded, f"crash before step {step}: {seen}"
-        assert (tmp_path / f"starts-{step}").read_text() == "x", f"crash before step {step}"
-        if finished:
+        assert seen.record is not None, f"killed before step {step}: {seen}"
+        assert seen.record.succeeded, f"killed before step {step}: {seen}"
+        assert file.read_text() == "x", f"killed before step {step}"
+        kills += killed
+        if not killed:
             break
-    assert finished
-    assert crashes > 15
+    assert not killed
+    assert kills > 15
 
 
 async def test_a_runner_killed_before_any_of_its_steps_starts_the_script_at_most_once(
@@ -210,14 +174,13 @@ async def test_the_next_attempt_ends_the_orphans_of_a_lost_one_before_it_starts(
     script = await local.stage.actor(first.id)
     await script.do("spawn", role="worker")
     worker = await local.stage.actor(first.id, "worker")
-    runner = local.runner_pid(first.id)
     identity = (local.directory(first.id) / "runner.json").read_text()
-    os.kill(runner, signal.SIGKILL)
+    await local.lose(first.id)
     await script.gone()  # the rank ends with its runner; its worker does not
     assert look(worker.pid).alive
     await local.launcher.start(second)
     assert not (look(worker.pid) and look(worker.pid).alive)
-    assert members(__import__("json").loads(identity)["attempt_id"]) == []
+    assert members(json.loads(identity)["attempt_id"]) == []
     assert (await local.launcher.observe(first.id)).state is AttemptState.LOST
     await worker.gone()
 

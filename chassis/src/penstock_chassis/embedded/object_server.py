@@ -94,6 +94,7 @@ class EmbeddedObjects(EmbeddedServer):
             self.data_dir / "security.toml",
             weed_command.security(lambda: secrets.token_hex(SIGNING_KEY_BYTES)),
         )
+        write_private(self.data_dir / "filer.toml", weed_command.FILER_STORE)
         self._probe = PutProbe(f"{loopback.HOST}:{ports[S3]}", self._credentials)
         return ManagedProcess(
             "weed",

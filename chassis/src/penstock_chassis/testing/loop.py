@@ -118,7 +118,7 @@ class SimLoop(asyncio.BaseEventLoop):
             if timer._cancelled:
                 self._forget(timer)
             else:
-                timer._scheduled = False
+                timer._scheduled = False  # type: ignore[attr-defined]
                 ready.append(timer)
         if not ready:
             return
@@ -142,7 +142,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return ready.pop()
 
     def _forget(self, timer: asyncio.TimerHandle) -> None:
-        timer._scheduled = False
+        timer._scheduled = False  # type: ignore[attr-defined]
         self._timer_cancelled_count -= 1
 
     def _jump(self) -> None:

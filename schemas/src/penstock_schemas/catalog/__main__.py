@@ -10,6 +10,8 @@ from penstock_schemas.acceptance import Schema
 from penstock_schemas.catalog import MissingVersion, catalogue
 from penstock_schemas.compat import breaks, explain
 
+REGENERATE = "run `python -m penstock_schemas.catalog` and commit what it writes"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status: 0, or 1 with a line on stderr for each problem."""
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail([str(error)])
     stale = [path for path, text in files.items() if _text(folder / path) != text]
     if chosen.check:
-        return _fail([f"{path} differs: run `make catalog` and commit it" for path in stale])
+        return _fail([f"{path} differs: {REGENERATE}" for path in stale])
     problems = _refused(files, released)
     if problems:
         return _fail([*problems, "Nothing was written."])

@@ -22,12 +22,7 @@ PAYLOAD_FORMAT = "application/schema+json;version=draft-2020-12"
 LISTENS: Mapping[str, tuple[str, ...]] = {
     "datasets": ("dataset.registered",),
     "features": ("dataset.profiled", "features.pushed"),
-    "scheduler": (
-        "job.succeeded",
-        "job.failed",
-        "job.cancelled",
-        "job.cancel-requested",
-    ),
+    "scheduler": ("job.succeeded", "job.failed", "job.cancelled"),
     "trainer": ("job.placed", "job.preempted", "job.cancel-requested"),
     "tuner": ("job.succeeded", "job.failed", "job.cancelled", "job.rejected"),
     "registry": (

@@ -43,7 +43,8 @@ def event_schema(cls: type[Event]) -> Schema:
     parts = generated.pop("$defs", {})
     for schema in (generated, *parts.values()):
         _describe_names(schema)
-    body = _closed(generated)
+    key = {cls.key: generated["properties"][cls.key]}
+    body = _closed(generated | {"properties": key | generated["properties"]})
     return {
         "$schema": DIALECT,
         "$id": f"{SCHEMA_URN}:{cls.type}:{cls.version}",

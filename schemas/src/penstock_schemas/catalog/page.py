@@ -126,11 +126,11 @@ def spelled(rule: Any, parts: Mapping[str, Schema]) -> str:
 
 def _collection(rule: Schema, parts: Mapping[str, Schema]) -> str:
     if rule.get("type") == "array":
-        return f"list of {spelled(rule['items'], parts)}{_span(rule, 'Items', '')}"
+        return f"list of {spelled(rule['items'], parts)}{_span(rule, 'Items', ' items')}"
     if rule.get("type") == "object":
         patterns = list(rule.get("patternProperties", {}).values())
         value = patterns[0] if patterns else rule.get("additionalProperties", {})
-        return f"map to {spelled(value, parts)}{_span(rule, 'Properties', '')}"
+        return f"map to {spelled(value, parts)}{_span(rule, 'Properties', ' keys')}"
     return ""
 
 

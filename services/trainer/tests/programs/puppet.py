@@ -18,7 +18,7 @@ def spawn(role, wiped=False):
     # A session of its own, as torchrun's workers have, and nobody waits for it.
     environment = {} if wiped else dict(os.environ)
     command = [sys.executable, __file__, role, *sys.argv[2:]]
-    subprocess.Popen(command, start_new_session=True, env=environment)  # noqa: S603
+    subprocess.Popen(command, start_new_session=True, env=environment)
 
 
 def obey(order):

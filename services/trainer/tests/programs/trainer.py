@@ -1,6 +1,7 @@
 """A trainer that starts one attempt, says so, and then hangs until it is killed."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ async def main():
     launcher = LocalLauncher(Path(root))
     spec = AttemptSpec("tests", "job-1", 1, ("python", script), params={"stage": int(port)})
     await launcher.start(spec)
-    print("started", flush=True)
+    os.write(1, b"started\n")
     await asyncio.Event().wait()
 
 

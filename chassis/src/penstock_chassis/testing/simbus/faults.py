@@ -1,6 +1,6 @@
 """What can go wrong in a simulated world, how often, and where a service dies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 Side = Literal["before", "after"]
@@ -53,6 +53,11 @@ class Faults:
     reorder_seconds_max: float = 2.0
     answer_timeout_seconds: float = 1.0
     """How long a caller waits for an answer that does not come."""
+
+    def __str__(self) -> str:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = [f"{f.name}={given[f.name]}" for f in fields(self) if given[f.name] != f.default]
+        return f"Faults({', '.join(changed)})"
 
     @classmethod
     def rough(cls, probability: float = 0.1) -> "Faults":

@@ -27,6 +27,8 @@ MAX_SIZE_BYTES = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact."""
 
 DIGEST = re.compile(r"blake3:[0-9a-f]{64}")
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, surrogates, line separators
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -140,29 +142,38 @@ def check_path(path: str) -> None:
     control or surrogate character; in Unicode's NFC form; at most `MAX_PATH_BYTES` long, each part
     at most `MAX_PATH_PART_BYTES`.
     """
-    complaint = _complaint(path)
-    if complaint:
-        raise InvalidManifestError(f"path {path!r}: {complaint}")
-
-
-def _complaint(path: str) -> str | None:
-    bad = next((c for c in path if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
+    control = next((c for c in path if unicodedata.category(c) in _CONTROL), None)
+    if control is not None:
+        raise InvalidManifestError(
+            f"path {path!r}: it holds the control character U+{ord(control):04X}; rename the file"
+        )
     parts = path.split("/")
-    if bad is not None:
-        return f"it holds the control character U+{ord(bad):04X}; rename the file"
-    if "\\" in path:
-        return "it holds a backslash; use '/' between folders"
-    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
-        return "it is absolute; give it relative to the dataset's folder"
-    if any(part in ("", ".", "..") for part in parts):
-        return "a part of it is empty, '.' or '..'; give the plain path inside the dataset"
-    if unicodedata.normalize("NFC", path) != path:
-        return "it is not in Unicode's NFC form; normalise the name"
-    if len(path.encode()) > MAX_PATH_BYTES:
-        return f"it is longer than {MAX_PATH_BYTES} bytes; shorten it"
-    if any(len(part.encode()) > MAX_PATH_PART_BYTES for part in parts):
-        return f"a part of it is longer than {MAX_PATH_PART_BYTES} bytes; shorten it"
-    return None
+    rules = (
+        ("\\" in path, "it holds a backslash; use '/' between folders"),
+        (
+            path.startswith("/") or _DRIVE.match(path) is not None,
+            "it is absolute; give it relative to the dataset's folder",
+        ),
+        (
+            any(part in ("", ".", "..") for part in parts),
+            "a part of it is empty, '.' or '..'; give the plain path inside the dataset",
+        ),
+        (
+            unicodedata.normalize("NFC", path) != path,
+            "it is not in Unicode's NFC form; normalise the name",
+        ),
+        (
+            len(path.encode()) > MAX_PATH_BYTES,
+            f"it is longer than {MAX_PATH_BYTES} bytes; shorten it",
+        ),
+        (
+            any(len(part.encode()) > MAX_PATH_PART_BYTES for part in parts),
+            f"a part of it is longer than {MAX_PATH_PART_BYTES} bytes; shorten it",
+        ),
+    )
+    for is_broken, complaint in rules:
+        if is_broken:
+            raise InvalidManifestError(f"path {path!r}: {complaint}")
 
 
 def _check_file(file: FileEntry) -> None:

@@ -5,8 +5,7 @@
    of `weather`.
 3. A file at the root belongs to the table named by what stands before the first `-`, `_` or `.`
    that a digit follows: `flights-2013-01.parquet` and `flights-2013-02.parquet` are of `flights`.
-   Where nothing stands before it, or no digit follows, the whole name is the table's:
-   `airports.parquet` is of `airports`, `2013-01.parquet` of `2013-01`.
+   Where there is none, the whole name is the table's: `airports.parquet` is of `airports`.
 """
 
 from __future__ import annotations

@@ -66,7 +66,9 @@ def read_entity_table(request: MaterializeRequest) -> pa.Table:
             f"{table.num_rows} rows; give each row the time at which its prediction is made"
         )
     index = table.schema.get_field_index(at)
-    return table.set_column(index, at, pc.cast(table[at], UTC_MICROSECONDS, safe=False))
+    table = table.set_column(index, at, pc.cast(table[at], UTC_MICROSECONDS, safe=False))
+    _cut(table, request)  # refused now rather than after the join
+    return table
 
 
 def label_warnings(table: pa.Table, request: MaterializeRequest) -> list[str]:
@@ -80,11 +82,9 @@ def label_warnings(table: pa.Table, request: MaterializeRequest) -> list[str]:
 
 def write_split(table: pa.Table, request: MaterializeRequest) -> Split:
     """Write both files under `request.output`, and say where the cut is."""
-    times = table[request.timestamp_column]
-    extremes = pc.min_max(times)
-    newest, oldest = extremes["max"].as_py(), extremes["min"].as_py()
-    after = holdout_after(newest, oldest, request.holdout_days)
-    is_held_out = pc.greater(times, pa.scalar(after, type=UTC_MICROSECONDS))
+    after, newest = _cut(table, request)
+    cut = pa.scalar(after, type=UTC_MICROSECONDS)
+    is_held_out = pc.greater(table[request.timestamp_column], cut)
     holdout, training = table.filter(is_held_out), table.filter(pc.invert(is_held_out))
     split = Split(
         training=request.output / TRAINING_NAME,
@@ -134,6 +134,13 @@ def describe_columns(
     return tuple(
         Column(name=field.name, type=str(field.type), role=role(field.name)) for field in schema
     )
+
+
+def _cut(table: pa.Table, request: MaterializeRequest) -> tuple[datetime, datetime]:
+    """Return the instant after which rows are held out, and that of the newest row."""
+    extremes = pc.min_max(table[request.timestamp_column])
+    newest, oldest = extremes["max"].as_py(), extremes["min"].as_py()
+    return holdout_after(newest, oldest, request.holdout_days), newest
 
 
 def _read(name: str, files: Sequence[Path]) -> pa.Table:

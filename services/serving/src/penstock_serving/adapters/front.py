@@ -14,6 +14,7 @@ import logging
 import time
 from asyncio import Future
 from collections.abc import Callable
+from importlib.metadata import version
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -51,7 +52,7 @@ from penstock_serving.ports import EndpointKey, InferenceRouter, Outputs, Target
 logger = logging.getLogger(__name__)
 
 SERVER_NAME = "penstock"
-SERVER_VERSION = "0.1.0"
+SERVER_VERSION = version("penstock-serving")
 RETRY_AFTER_SECONDS = 1
 MEMORY_PER_BODY_BYTE = 4
 """About how many bytes of memory one byte of a request's JSON takes as Python objects."""

@@ -29,6 +29,7 @@ from penstock_serving.adapters.http_messages import (
 
 logger = logging.getLogger(__name__)
 
+HEADER_OVERHEAD_BYTES = len(b": \r\n")
 LINGER_SECONDS = 2.0
 """After a refusal the rest of the client's bytes are read and dropped for so long: closing with
 unread bytes would reset the connection and lose the answer on its way."""
@@ -140,7 +141,11 @@ class HttpConnection(asyncio.Protocol):
             self._check_head(self._fed_head_bytes)
 
     def eof_received(self) -> bool:
-        """The client sends no more; answer what is in the pipeline, then close."""
+        """The client sends no more; answer what is in the pipeline, then close.
+
+        A client that is gone looks the same until the answer fails: its request is answered in
+        vain, which is better than to leave one unanswered that only closed its half.
+        """
         self._last = self._eof = True
         return bool(self._pipeline)
 
@@ -177,7 +182,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._in_head:
             return
         self._request.headers[name.lower()] = value
-        self._parsed_head_bytes += len(name) + len(value)
+        self._parsed_head_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
         self._check_head(self._parsed_head_bytes)
 
     def on_headers_complete(self) -> None:

@@ -93,6 +93,7 @@ class Revision:
         self._supervisor = self._loop.create_task(
             self._supervise(), name=f"revision {spec.revision_id}"
         )
+        self._supervisor.add_done_callback(self._on_supervisor_end)
 
     # -- control ---------------------------------------------------------------------------------
 
@@ -209,7 +210,10 @@ class Revision:
         return batch
 
     def _on_results(self, results: list[dict[str, Any]]) -> None:
-        if len(results) != len(self._in_flight):  # a model's code wrote into its own link
+        if len(results) != len(self._in_flight) or not all(
+            isinstance(result, dict) and ("error" in result or "outputs" in result)
+            for result in results
+        ):  # a model's code wrote into its own link
             if self._link is not None:
                 self._link.kill()
             return
@@ -268,6 +272,15 @@ class Revision:
             if self._link is not None:
                 link, self._link = self._link, None
                 await link.end()
+
+    def _on_supervisor_end(self, task: "asyncio.Task[None]") -> None:
+        # A defect of ours must not leave clients and starters waiting for ever.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("revision %s: defect", self.spec.revision_id, exc_info=error)
+            self.phase = Phase.FAILED
+            self._reason = f"internal error: {error!r}"
+            self._refuse_all(Unavailable(self._reason))
+            self._settled.set()
 
     def _on_ready(self, link: WorkerLink, hello: dict[str, Any]) -> None:
         for note in hello["notes"]:

@@ -27,7 +27,11 @@ ONE_THREAD = dict.fromkeys(
 
 
 class WorkerTemplate:
-    """Forks workers. Bound to no event loop; every call returns in milliseconds."""
+    """Forks workers. Bound to no event loop; every call returns in milliseconds.
+
+    Use it from a thread that lives as long as the service (the main one): Linux ends the template
+    when the thread that started it ends.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +45,10 @@ class WorkerTemplate:
         """
         order = orjson.dumps({"model_dir": str(model_dir)})
         for attempt in (1, 2):
-            control = self._ensure()
+            try:
+                control = self._ensure()
+            except OSError as error:
+                raise StartFailed(f"no process can be started: {error}") from error
             try:
                 socket.send_fds(control, [order], [link.fileno()])
             except OSError as error:  # died since it was last used: the next one takes the order

@@ -1,7 +1,7 @@
 """Which operation a request line asks for.
 
-The base URL of an endpoint is `/{namespace}/{endpoint}`. Below it the protocol's own paths stand unchanged, so any client of the protocol works when
-it is given the base URL.
+The base URL of an endpoint is `/{namespace}/{endpoint}`. Below it the protocol's own paths stand
+unchanged, so any client of the protocol works when it is given the base URL.
 """
 
 from dataclasses import dataclass

@@ -42,6 +42,8 @@ class FakeRevision:
 
     spec: RevisionSpec
     answering: asyncio.Event
+    taken: asyncio.Event
+    withdrawn: asyncio.Event
     model: FakeModel | None = None
     phase: Phase = Phase.LOADING
     reason: str | None = None
@@ -64,8 +66,14 @@ class FakeRevision:
         """Answer as soon as `FakeModelHost.answering` is set."""
         task = asyncio.get_running_loop().create_task(self._answer(request))
         self.pending.add(task)
-        task.add_done_callback(self.pending.discard)
+        task.add_done_callback(self._on_done)
+        self.taken.set()
         return task
+
+    def _on_done(self, task: "asyncio.Task[Outputs]") -> None:
+        self.pending.discard(task)
+        if task.cancelled():
+            self.withdrawn.set()
 
     async def _answer(self, request: InferRequest) -> Outputs:
         await self.answering.wait()
@@ -82,7 +90,8 @@ class FakeModelHost:
     """`ModelHost` and `InferenceRouter` in memory.
 
     `load` gives the model of a spec or raises `StartFailed`. Clear `loading` to make starts wait,
-    and `answering` to keep requests in flight. `calls` records the control calls in order.
+    and `answering` to keep requests in flight; `taken` and `withdrawn` tell that a request was
+    submitted and cancelled. `calls` records the control calls in order.
     """
 
     def __init__(self, load: Load) -> None:
@@ -95,6 +104,8 @@ class FakeModelHost:
         self.loading.set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.taken = asyncio.Event()
+        self.withdrawn = asyncio.Event()
 
     async def start(self, revision: RevisionSpec) -> None:
         """See `ModelHost.start`."""
@@ -107,7 +118,7 @@ class FakeModelHost:
         if known is not None and known.phase is not Phase.FAILED:
             await known.settled.wait()
         else:
-            known = FakeRevision(revision, self.answering)
+            known = FakeRevision(revision, self.answering, self.taken, self.withdrawn)
             self._revisions[revision.revision_id] = known
             await self._start(known)
         if known.phase not in TAKES_REQUESTS:

@@ -1,5 +1,7 @@
 """The contract of `ModelHost`: one suite for the fake and for the real thing."""
 
+# ruff: noqa: D102  (the name of a test is its sentence)
+
 import asyncio
 from typing import Protocol
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +34,7 @@ class Answer:
 
 
 class HttpClient:
-    """One keep-alive connection. Raises `ConnectionError` or `EOFError` where an answer is missing."""
+    """One keep-alive connection. A missing answer raises `ConnectionError` or `EOFError`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -79,7 +81,9 @@ class HttpClient:
         self._writer.write_eof()
 
     def abort(self) -> None:
-        """Go away without a word."""
+        """Go away with a reset, as a killed process with unread data does."""
+        connection = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def close(self) -> None:

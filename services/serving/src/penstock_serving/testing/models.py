@@ -1,6 +1,8 @@
 """Small real models for tests, saved as the SDK saves them."""
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,30 @@ def write_constant_model(folder: Path, value: float) -> Path:
     model = DummyRegressor(strategy="constant", constant=value)
     model.fit(pd.DataFrame({"x": [1.0]}), [value])
     return write_model_folder(folder, model, [("x", "FP64")], [("prediction", "FP64")])
+
+
+class Unlucky:
+    """An estimator of `x` with bad days, each brought on by a number: see the constants."""
+
+    RAISES = 13.0
+    HANGS = 666.0
+    DIES = -1.0
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        """The column `x` itself, unless a number in it is unlucky."""
+        values = frame["x"].to_numpy()
+        if (values == self.DIES).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (values == self.HANGS).any():
+            signal.pause()
+        if (values == self.RAISES).any():
+            raise ValueError("13 brings bad luck")
+        return values
+
+
+def write_unlucky_model(folder: Path) -> Path:
+    """A folder with an `Unlucky` model."""
+    return write_model_folder(folder, Unlucky(), [("x", "FP64")], [("prediction", "FP64")])
 
 
 def flights(rows: int, seed: int) -> pd.DataFrame:

@@ -1,0 +1,143 @@
+"""`penstock doctor`: what is wrong with a set-up, and how to mend it."""
+
+import asyncio
+import json
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from penstock_chassis.commands import DataDirOption, JsonOption, emit
+
+if TYPE_CHECKING:
+    from penstock_chassis.embedded import DataDir, Endpoints
+
+DISK_FREE_BYTES_MIN = 2 * 2**30
+HTTP_SECONDS = 5.0
+PYTHON_MIN = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    ok: bool
+    said: str
+    hint: str = ""
+
+
+def doctor(data_dir: DataDirOption = None, json_output: JsonOption = False) -> None:
+    """Look at the set-up and at the running platform, if there is one."""
+    from penstock_chassis.embedded import DataDir  # noqa: PLC0415
+
+    directory = DataDir(data_dir)
+    findings = [*_machine(directory), *_installation()]
+    endpoints = directory.read_endpoints()
+    if endpoints is None:
+        findings.append(
+            Finding("platform", True, f"none runs in {directory.path}", "start it: penstock up")
+        )
+    else:
+        findings += asyncio.run(_running(endpoints))
+    if json_output:
+        emit([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what:<22} {finding.said}")
+            if finding.hint and not finding.ok:
+                typer.echo(f"     hint: {finding.hint}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _machine(directory: "DataDir") -> list[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    free = shutil.disk_usage(directory.path).free
+    return [
+        Finding("python", sys.version_info >= PYTHON_MIN, version, "install Python 3.11 or newer"),
+        Finding(
+            "disk",
+            free >= DISK_FREE_BYTES_MIN,
+            f"{free / 2**30:.1f} GiB free at {directory.path}",
+            "free some space, or choose another --data-dir: a full disk stops the event log",
+        ),
+    ]
+
+
+def _installation() -> list[Finding]:
+    from penstock_chassis.discovery import installed_names, load_service  # noqa: PLC0415
+    from penstock_chassis.embedded import (  # noqa: PLC0415
+        NATS_SERVER,
+        WEED,
+        BinaryNotFoundError,
+        find,
+    )
+
+    findings = []
+    for binary in (NATS_SERVER, WEED):
+        try:
+            findings.append(Finding(binary.executable, True, str(find(binary))))
+        except BinaryNotFoundError as error:
+            findings.append(Finding(binary.executable, False, error.args[0], error.hint))
+    for name in installed_names():
+        try:
+            load_service(name)
+        except Exception as error:  # noqa: BLE001 - an import may fail in any way; that is the finding
+            findings.append(
+                Finding(f"service {name}", False, repr(error), f"reinstall penstock-{name}")
+            )
+    if not installed_names():
+        findings.append(
+            Finding("services", False, "none is installed", "pip install 'penstock[platform]'")
+        )
+    return findings
+
+
+async def _running(endpoints: "Endpoints") -> list[Finding]:
+    findings = [await _synced(endpoints)]
+    for name, said in (await service_states(endpoints)).items():
+        findings.append(Finding(name, said == "ok", said, "see the logs folder; penstock status"))
+    letters = await asyncio.to_thread(_get, f"{endpoints.gateway_url}/v1/deadletter")
+    count = len(letters.get("items", []))
+    findings.append(
+        Finding("dead letters", count == 0, str(count), "penstock deadletter ls; … retry or drop")
+    )
+    return findings
+
+
+async def _synced(endpoints: "Endpoints") -> Finding:
+    said = await asyncio.to_thread(_get, f"{endpoints.nats_monitor_url}/jsz?config=1")
+    always = bool(said.get("config", {}).get("sync_always"))
+    return Finding(
+        "synced appends",
+        always,
+        "on" if always else "off: a power cut would lose acknowledged events",
+        "set `sync_interval: always` in the jetstream block of the NATS configuration",
+    )
+
+
+async def service_states(endpoints: "Endpoints") -> dict[str, str]:
+    """What each readiness check of the platform's process says."""
+    said = await asyncio.to_thread(_get, f"{endpoints.extra.get('health_url', '')}/readyz")
+    checks: dict[str, str] = said.get("checks") or {"platform": said.get("problem", "no answer")}
+    return checks
+
+
+def _get(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        try:
+            refused: dict[str, Any] = json.load(error)
+        except ValueError:
+            return {"problem": str(error)}
+        return refused
+    except (OSError, ValueError) as error:
+        return {"problem": f"{url}: {error}"}
