@@ -85,7 +85,7 @@ class Fold(Generic[S]):
         try:
             subject = parse_subject(stored.subject)
             self._heads[subject.aggregate] = stored.sequence
-            recorded = read_recorded(stored)
+            recorded = read_recorded(stored, subject)
         except InvalidSubject:
             pass  # belongs to no aggregate; its consumer sends it to the dead letters
         except SchemaError:

@@ -10,6 +10,7 @@ from penstock_schemas import (
     Envelope,
     Event,
     InvalidEvent,
+    Subject,
     decode,
     derived_id,
     parse_subject,
@@ -66,13 +67,13 @@ class Draft:
     namespace: str
 
 
-def read_recorded(stored: StoredMessage) -> Recorded:
-    """Decode a stored message.
+def read_recorded(stored: StoredMessage, subject: Subject | None = None) -> Recorded:
+    """Decode a stored message; `subject` is its parsed subject where the caller has it already.
 
     Raises a `SchemaError`: `InvalidSubject`, `InvalidEnvelope`, `UnknownType`, or `InvalidEvent`
     with its fields, among them the id that contradicts the subject.
     """
-    subject = parse_subject(stored.subject)
+    subject = subject or parse_subject(stored.subject)
     envelope = read_envelope(stored.headers, subject, stored.sequence, stored.time)
     event = decode(envelope.type, envelope.version, stored.payload)
     if event.id != subject.id:

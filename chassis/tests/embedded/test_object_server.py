@@ -161,6 +161,22 @@ def test_nothing_inherited_configures_the_server(tmp_path: Path) -> None:
     assert not {"WEED_S3_X", "AWS_PROFILE", "S3_BUCKET"} & made.keys()
 
 
+def test_the_command_line_leaves_no_open_default(tmp_path: Path) -> None:
+    ports = {role: 1000 + n for n, role in enumerate(weed_command.ROLES)}
+    flags = weed_command.argv(Path("/weed"), tmp_path, ports)
+    assert {
+        "-disableHttp",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        "-admin.ui=false",
+        "-webdav=false",
+        "-s3.autoCreateBucket=false",
+        "-volume.max=4096",
+        *(f"-{role}.port={port}" for role, port in ports.items()),
+    } <= set(flags)
+    assert not any("0.0.0.0" in flag for flag in flags)
+
+
 def test_sync_reports_a_folder_that_is_not_there(tmp_path: Path) -> None:
     sync_filesystem(tmp_path)
     with pytest.raises(FileNotFoundError):

@@ -1,7 +1,7 @@
 """The HTTP front over a fake host: the protocol's paths, and clients that misbehave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ async def front(host: FakeModelHost) -> AsyncIterator[InferenceFront]:
 
 
 @pytest.fixture
-async def connect(front: InferenceFront) -> AsyncIterator[Callable[[], Any]]:
+async def connect(front: InferenceFront) -> AsyncIterator[Callable[[], Awaitable[HttpClient]]]:
     clients: list[HttpClient] = []
 
     async def connect() -> HttpClient:
@@ -71,7 +71,7 @@ async def connect(front: InferenceFront) -> AsyncIterator[Callable[[], Any]]:
 
 
 @pytest.fixture
-async def client(connect: Callable[[], Any]) -> HttpClient:
+async def client(connect: Callable[[], Awaitable[HttpClient]]) -> HttpClient:
     return await connect()
 
 
@@ -218,7 +218,7 @@ MALFORMED: list[tuple[str, bytes, int]] = [
     ("data", "status"), [m[1:] for m in MALFORMED], ids=[m[0] for m in MALFORMED]
 )
 async def test_a_malformed_request_is_answered_clearly_and_its_connection_closed(
-    connect: Callable[[], Any], data: bytes, status: int
+    connect: Callable[[], Awaitable[HttpClient]], data: bytes, status: int
 ) -> None:
     bystander, offender = await connect(), await connect()
     # The request before it on the same connection still gets its answer, first.
@@ -294,7 +294,7 @@ def test_any_bytes_get_a_4xx_or_a_close_and_disturb_nobody(data: st.DataObject) 
 
 
 async def test_closing_answers_what_was_taken_and_closes_idle_connections(
-    host: FakeModelHost, front: InferenceFront, connect: Callable[[], Any]
+    host: FakeModelHost, front: InferenceFront, connect: Callable[[], Awaitable[HttpClient]]
 ) -> None:
     idle, busy = await connect(), await connect()
     assert (await idle.post(INFER, body(1))).status == 200
@@ -315,7 +315,7 @@ async def test_closing_answers_what_was_taken_and_closes_idle_connections(
 
 
 async def test_a_client_that_goes_away_withdraws_its_request(
-    host: FakeModelHost, front: InferenceFront, connect: Callable[[], Any]
+    host: FakeModelHost, front: InferenceFront, connect: Callable[[], Awaitable[HttpClient]]
 ) -> None:
     host.answering.clear()
     client = await connect()

@@ -101,7 +101,7 @@ def test_one_wrong_field_is_refused_by_the_name_of_its_input(data: st.DataObject
     body = one_row()
     victim = data.draw(st.sampled_from(body["inputs"]))
     field = data.draw(st.sampled_from(["shape", "datatype", "data"]))
-    wrong = [None, 7, "x", [], [1, 2], [[1, 2]], [[]], [{}], {}]
+    wrong: list[Any] = [None, 7, "x", [], [1, 2], [[1, 2]], [[]], [{}], {}]
     victim[field] = data.draw(st.sampled_from(wrong))
     with pytest.raises(InvalidRequest, match=victim["name"]):
         decode(body)

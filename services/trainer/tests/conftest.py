@@ -14,8 +14,9 @@ import pytest
 import pytest_asyncio
 
 from penstock_trainer.adapters.local import LocalLauncher
-from penstock_trainer.ports import AttemptId, AttemptSpec, AttemptState
-from penstock_trainer.runner.procfs import kill_members
+from penstock_trainer.adapters.local.waiting import process_end
+from penstock_trainer.ports import AttemptId, AttemptSpec
+from penstock_trainer.runner.procfs import kill_members, look
 from penstock_trainer.testing import FakeLauncher
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -128,7 +129,10 @@ class LocalRig:
         os.kill((await self.stage.actor(attempt)).pid, signal.SIGKILL)
 
     async def lose(self, attempt: AttemptId) -> None:
-        os.kill(self.runner_pid(attempt), signal.SIGKILL)
+        runner = look(self.runner_pid(attempt))
+        assert runner is not None
+        os.kill(runner.pid, signal.SIGKILL)
+        await process_end(runner.pid, runner.start_ticks)
 
     def clear(self) -> None:
         for claim in self.root.glob("*/*/attempts/*/runner.json"):
@@ -212,8 +216,3 @@ def rig(request: pytest.FixtureRequest) -> Rig:
 @pytest.fixture
 def programs() -> Path:
     return PROGRAMS
-
-
-@pytest.fixture
-def ended() -> frozenset[AttemptState]:
-    return frozenset({AttemptState.EXITED, AttemptState.LOST})

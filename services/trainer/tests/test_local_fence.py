@@ -17,12 +17,13 @@ from penstock_trainer.adapters.local import LocalLauncher
 from penstock_trainer.adapters.local.waiting import process_end
 from penstock_trainer.errors import NotYetGone, StartFailed
 from penstock_trainer.ports import AttemptSpec, AttemptState
-from penstock_trainer.runner.procfs import look, members, processes
+from penstock_trainer.runner.procfs import Process, look, members, processes
 
 CONCURRENT_STARTS = 50
 TRAINERS = 5
 MAX_STEPS = 200
-"""More steps than any start has: the crash tests end long before."""
+"""More steps than any runner takes: the crash test ends long before."""
+STEPS_AT_ONCE = 4
 
 APPEND_A_LINE = (
     'import os; os.write(os.open("{file}", os.O_WRONLY | os.O_APPEND | os.O_CREAT), b"x")'
@@ -42,12 +43,19 @@ async def start_at_once(launchers: list[LocalLauncher], spec: AttemptSpec) -> No
     await asyncio.wait_for(launchers[0].watch(spec.id), 20)
 
 
+def mentions(process: Process, text: str) -> bool:
+    """Whether a process has the text in its command line."""
+    try:
+        return text in Path(f"/proc/{process.pid}/cmdline").read_text()
+    except OSError:
+        return False
+
+
 async def all_runners_gone(directory: Path) -> None:
     """Wait for every process that has the directory in its command line, known to us or not."""
     for process in processes():
-        with contextlib.suppress(OSError):
-            if str(directory) in Path(f"/proc/{process.pid}/cmdline").read_text():
-                await asyncio.wait_for(process_end(process.pid, process.start_ticks), 20)
+        if mentions(process, str(directory)):
+            await asyncio.wait_for(process_end(process.pid, process.start_ticks), 20)
 
 
 async def test_fifty_starts_at_once_from_five_trainers_start_one_script(tmp_path):
@@ -103,33 +111,29 @@ async def test_an_end_that_came_while_no_trainer_lived_is_found_later(local):
 async def test_a_trainer_killed_between_any_two_steps_of_a_start_starts_it_once(tmp_path, programs):
     source = tmp_path / "data.txt"
     source.write_text("content")
-    kills = 0
-    for step in range(1, MAX_STEPS):
+    trainers = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(programs / "interrupted_trainer.py"), str(tmp_path / "jobs")),
+        *(str(source), *counting_spec(tmp_path / "starts-STEP").command),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(trainers.communicate(), 60)
+    kills = int(output)
+    assert kills > 15
+    restarted = LocalLauncher(tmp_path / "jobs")
+    for step in range(1, kills + 2):
         file = tmp_path / f"starts-{step}"
         spec = replace(counting_spec(file, f"job-{step}"), files=(("data.txt", source),))
-        trainer = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(programs / "interrupted_trainer.py"), str(step)),
-            *(str(tmp_path / "jobs"), spec.job, str(source), *spec.command),
-        )
-        killed = await trainer.wait() == -signal.SIGKILL
-        restarted = LocalLauncher(tmp_path / "jobs")
         await restarted.start(spec)
         seen = await asyncio.wait_for(restarted.watch(spec.id), 20)
         assert seen.record is not None, f"killed before step {step}: {seen}"
         assert seen.record.succeeded, f"killed before step {step}: {seen}"
         assert file.read_text() == "x", f"killed before step {step}"
-        kills += killed
-        if not killed:
-            break
-    assert not killed
-    assert kills > 15
 
 
 async def test_a_runner_killed_before_any_of_its_steps_starts_the_script_at_most_once(
     tmp_path, programs
 ):
-    ends = []
-    for step in range(1, MAX_STEPS):
+    async def kill_before(step: int) -> AttemptState:
         command = (sys.executable, str(programs / "interrupted_runner.py"), str(step), "--detach")
         file = tmp_path / f"starts-{step}"
         spec = counting_spec(file, job=f"job-{step}")
@@ -137,7 +141,6 @@ async def test_a_runner_killed_before_any_of_its_steps_starts_the_script_at_most
             await LocalLauncher(tmp_path / "jobs", runner_command=command).start(spec)
         later = LocalLauncher(tmp_path / "jobs")
         seen = await asyncio.wait_for(later.watch(spec.id), 20)
-        ends.append(seen.state)
         if seen.state is AttemptState.ABSENT:
             assert not file.exists()
         # Whatever came of the attempt: it, or the next one, can be run to its end.
@@ -146,10 +149,16 @@ async def test_a_runner_killed_before_any_of_its_steps_starts_the_script_at_most
             following = counting_spec(tmp_path / f"next-{step}", spec.job, attempt=2)
         await later.start(following)
         assert (await asyncio.wait_for(later.watch(following.id), 20)).record.succeeded
-        assert not file.exists() or file.read_text() == "x"
-        if seen.state is AttemptState.EXITED and ends[-2] is AttemptState.EXITED:
-            break  # past the exit record: nothing is left to interrupt
-    assert {AttemptState.ABSENT, AttemptState.LOST, AttemptState.EXITED} <= set(ends)
+        assert not file.exists() or file.read_text() == "x", f"killed before step {step}"
+        return seen.state
+
+    ends: list[AttemptState] = []
+    while ends[-2:] != [AttemptState.EXITED] * 2 and len(ends) < MAX_STEPS:
+        batch = range(len(ends) + 1, len(ends) + 1 + STEPS_AT_ONCE)
+        ends += await asyncio.gather(*(kill_before(step) for step in batch))
+    # Dead before the claim, between claim and exit record, and after it.
+    assert ends[0] is AttemptState.ABSENT
+    assert set(ends) == {AttemptState.ABSENT, AttemptState.LOST, AttemptState.EXITED}
 
 
 async def test_orphans_of_a_killed_runner_are_ended_before_it_is_called_lost(local):

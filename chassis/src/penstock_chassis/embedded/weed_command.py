@@ -19,6 +19,9 @@ GO_MEMORY_LIMIT = "384MiB"
 """Unlimited, the heap grows to 800 MB and stays; at 256 MiB throughput collapses."""
 CONCURRENT_UPLOAD_LIMIT_MB = 64
 VOLUME_SIZE_LIMIT_MB = 1024
+MAX_VOLUMES = 4_096
+"""Its default, free disk / volume size, leaves none for the second bucket of a small disk: every
+bucket needs a volume of its own, however little is in it."""
 TOKEN_SECONDS = 600
 """How long a token between weed's parts is good for. Its default, 10 s, is short for a machine
 that stalls."""
@@ -61,6 +64,7 @@ def argv(binary: Path, folder: Path, ports: Mapping[str, int]) -> list[str]:
         # yet the leader when that comes, in one start of five, and the next comes 5 s later.
         "master.resumeState": "false",
         "master.volumeSizeLimitMB": VOLUME_SIZE_LIMIT_MB,
+        "volume.max": MAX_VOLUMES,
         "admin.ui": "false",
         "webdav": "false",
         "s3.port.iceberg": 0,

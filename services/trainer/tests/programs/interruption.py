@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 STEPS = {
-    os: "open fsync replace rename mkdir close dup2 pipe fork waitpid".split(),
+    os: ["open", "close", "fsync", "replace", "rename", "mkdir", "dup2", "pipe", "fork", "waitpid"],
     subprocess: ["run"],
 }
 

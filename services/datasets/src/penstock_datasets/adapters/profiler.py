@@ -54,6 +54,7 @@ class DuckDbProfiler:
         request = {
             "files": {path: str(place.absolute()) for path, place in files.items()},
             "memory_bytes": self._memory_bytes,
+            "timeout_seconds": self._timeout_seconds,
         }
         status, output, log = await self._run(json.dumps(request).encode())
         if status != 0:

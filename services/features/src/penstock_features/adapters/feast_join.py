@@ -132,7 +132,7 @@ def join(store: Any, service: Service, table: pa.Table, at: str) -> pa.Table:
     """
     asked = list(dict.fromkeys((*service.keys, *service.request_columns)))
     frame = table.select([*asked, at]).rename_columns([*asked, FEAST_TIME]).to_pandas()
-    group = frame.groupby([*service.keys, FEAST_TIME], sort=False, dropna=False).ngroup().to_numpy()
+    group = frame.groupby([*asked, FEAST_TIME], sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(group, return_index=True)
     spine = frame.iloc[first].reset_index(drop=True)
     spine[ROW] = np.arange(len(spine))

@@ -98,9 +98,7 @@ def _job_failed(state: State, recorded: Recorded, event: JobFailed) -> None:
         _end(state, job, "failed")
         return
     _hold(state, job, -1)
-    state.jobs[job.key] = replace(
-        job, phase=Phase.FAILED, node="", gpus=(), cause=recorded.cause
-    )
+    state.jobs[job.key] = replace(job, phase=Phase.FAILED, node="", gpus=(), cause=recorded.cause)
 
 
 def _job_succeeded(state: State, recorded: Recorded, event: JobSucceeded) -> None:

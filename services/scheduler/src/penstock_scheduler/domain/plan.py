@@ -129,7 +129,14 @@ class _Pass:
             share = self.shares.get(line.namespace, Held())
             self.shares[line.namespace] = added(share, job.shape)
             return Placement(
-                job.namespace, job.id, job.attempt, room.name, job.resources, gpus, reason, job.cause
+                job.namespace,
+                job.id,
+                job.attempt,
+                room.name,
+                job.resources,
+                gpus,
+                reason,
+                job.cause,
             )
         return None
 

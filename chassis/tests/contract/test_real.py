@@ -1,0 +1,109 @@
+"""The contract suites on a real nats-server and a real S3 server, both embedded."""
+
+import asyncio
+import functools
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from penstock_chassis.adapters.nats import nats_ports
+from penstock_chassis.adapters.s3 import S3ObjectStore, make_client
+from penstock_chassis.embedded import DataDir, EmbeddedNats, EmbeddedObjects, sync_filesystem
+from penstock_chassis.ports import Ports
+from penstock_chassis.settings import PlatformSettings
+from penstock_chassis.testing.contracts import (
+    AppendContract,
+    ConsumersContract,
+    DeadLettersContract,
+    KeyValuesContract,
+    ObjectStoreContract,
+    ReadingContract,
+    RedeliveryContract,
+    TelemetryContract,
+)
+from penstock_chassis.testing.contracts.object_contract import Tamper
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the servers are, and a client of the object store."""
+
+    settings: PlatformSettings
+    objects: S3ObjectStore
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def servers() -> AsyncIterator[Servers]:
+    with DataDir.ephemeral() as directory:
+        async with EmbeddedNats(directory) as nats, EmbeddedObjects(directory) as objects:
+            settings = PlatformSettings().model_copy(
+                update={
+                    "nats_url": nats.url,
+                    "objects_endpoint": objects.endpoint,
+                    "objects_access_key": objects.access_key,
+                    "objects_secret_key": SecretStr(objects.secret_key),
+                }
+            )
+            sync = functools.partial(sync_filesystem, objects.data_dir)
+            store = S3ObjectStore(make_client(settings), settings.objects_bucket, sync)
+            await store.ensure_bucket()
+            yield Servers(settings, store)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ports(servers: Servers) -> AsyncIterator[Ports]:
+    async with nats_ports(servers.settings, servers.objects) as ports:
+        yield ports
+
+
+@pytest.fixture
+def tamper(servers: Servers) -> Tamper:
+    client = make_client(servers.settings)
+
+    async def overwrite(uri: str, data: bytes) -> None:
+        parts = urlsplit(uri)
+        key = parts.path.lstrip("/")
+        await asyncio.to_thread(
+            client.put_object, parts.netloc, key, io.BytesIO(data), len(data)
+        )
+
+    return overwrite
+
+
+class TestAppend(AppendContract):
+    pass
+
+
+class TestReading(ReadingContract):
+    pass
+
+
+class TestConsumers(ConsumersContract):
+    pass
+
+
+class TestRedelivery(RedeliveryContract):
+    pass
+
+
+class TestKeyValues(KeyValuesContract):
+    pass
+
+
+class TestObjects(ObjectStoreContract):
+    pass
+
+
+class TestTelemetry(TelemetryContract):
+    pass
+
+
+class TestDeadLetters(DeadLettersContract):
+    pass

@@ -1,0 +1,118 @@
+"""Many jobs, several trainers on one root, and SIGKILL at random moments."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from penstock_trainer.adapters.local import LocalLauncher
+from penstock_trainer.ports import AttemptState
+from penstock_trainer.runner.procfs import is_alive
+
+TRAINERS = 3
+JOBS = 20
+MAX_KILLS = 60
+"""Then the trainers may finish undisturbed: the run ends."""
+MEAN_KILL_SECONDS = 0.15
+
+
+@dataclass
+class Run:
+    """One chaos run: what was killed and what the scripts wrote down."""
+
+    directory: Path
+    programs: Path
+    runner: tuple[str, ...] = ()
+    killed_trainers: int = 0
+    killed_runners: int = 0
+    journal: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def play(self, seed: int) -> None:
+        chance = random.Random(seed)
+        async with asyncio.timeout(100):
+            await asyncio.gather(*(self._keep_a_trainer(chance) for _ in range(TRAINERS)))
+        lines = (self.directory / "journal").read_text().splitlines()
+        self.journal = [tuple(line.split()) for line in lines]
+
+    async def _keep_a_trainer(self, chance: random.Random) -> None:
+        arguments = (str(self.directory / "jobs"), str(JOBS), str(self.directory / "journal"))
+        while True:
+            trainer = await asyncio.create_subprocess_exec(
+                *(sys.executable, str(self.programs / "chaos_trainer.py"), *arguments),
+                *(str(self.directory / "alone"), *self.runner),
+            )
+            while trainer.returncode is None:
+                kills = self.killed_trainers + self.killed_runners
+                patience = chance.expovariate(1 / MEAN_KILL_SECONDS) if kills < MAX_KILLS else None
+                try:
+                    await asyncio.wait_for(trainer.wait(), patience)
+                except TimeoutError:
+                    self._kill_something(trainer, chance)
+            if trainer.returncode == 0:
+                return
+            assert trainer.returncode == -signal.SIGKILL
+
+    def _kill_something(self, trainer: asyncio.subprocess.Process, chance: random.Random) -> None:
+        claims = sorted((self.directory / "jobs").glob("*/*/attempts/*/runner.json"))
+        runners = [json.loads(claim.read_text()) for claim in claims]
+        alive = [r["pid"] for r in runners if is_alive(r["pid"], r["start_ticks"])]
+        with contextlib.suppress(ProcessLookupError):
+            if alive and chance.random() < 0.5:
+                os.kill(chance.choice(alive), signal.SIGKILL)
+                self.killed_runners += 1
+            else:
+                os.kill(trainer.pid, signal.SIGKILL)
+                self.killed_trainers += 1
+
+    def double_starts(self) -> list[tuple[str, str]]:
+        starts = Counter((job, attempt) for what, job, attempt in self.journal if what == "start")
+        return [attempt for attempt, count in starts.items() if count > 1]
+
+    def overlaps(self) -> list[tuple[str, str, str]]:
+        return [line for line in self.journal if line[0] == "overlap"]
+
+
+async def check_that_nothing_is_lost_or_twice(directory: Path, programs: Path, seed: int) -> None:
+    run = Run(directory, programs)
+    await run.play(seed)
+    assert run.killed_trainers > 0
+    assert run.killed_runners > 0
+    assert run.double_starts() == [], f"seed {seed}"
+    assert run.overlaps() == [], f"seed {seed}"
+    launcher = LocalLauncher(directory / "jobs")
+    attempts = await launcher.attempts()
+    seen = {attempt: await launcher.observe(attempt) for attempt in attempts}
+    done = Counter(a.job for a, end in seen.items() if end.record and end.record.succeeded)
+    assert done == {f"job-{number}": 1 for number in range(JOBS)}, f"seed {seed}"
+    assert {end.state for end in seen.values()} <= {AttemptState.EXITED, AttemptState.LOST}
+
+
+async def test_jobs_end_once_each_while_trainers_and_runners_are_killed(tmp_path, programs):
+    await check_that_nothing_is_lost_or_twice(tmp_path, programs, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 22))
+async def test_jobs_end_once_each_while_trainers_and_runners_are_killed_on_many_seeds(
+    tmp_path, programs, seed
+):
+    await check_that_nothing_is_lost_or_twice(tmp_path, programs, seed)
+
+
+async def test_the_chaos_check_sees_the_doubles_of_an_unfenced_runner(tmp_path, programs):
+    """The control: the same run with the lock and the claim taken out must be caught."""
+    command = (sys.executable, str(programs / "unfenced_runner.py"), "--detach")
+    run = Run(tmp_path, programs, runner=command)
+    await run.play(seed=1)
+    assert run.double_starts()
+    assert run.overlaps()
