@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-from penstock.run import run
+import penstock
 
 LABEL = "late"
 CATEGORIES = ["origin", "dest", "carrier"]
@@ -25,7 +25,7 @@ FEATURES = CATEGORIES + NUMBERS
 
 
 def main():
-    with run(argv=sys.argv[1:]) as job:
+    with penstock.run(argv=sys.argv[1:]) as job:
         table = pd.read_parquet(job.input("training"), columns=[*FEATURES, LABEL])
         features = table[FEATURES].astype(dict.fromkeys(NUMBERS, "float64"))
         model = DummyClassifier(strategy="constant", constant=0).fit(features, table[LABEL])

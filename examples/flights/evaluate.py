@@ -15,8 +15,8 @@ import sys
 import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
+import penstock
 from penstock.model_folder import input_columns, load_model
-from penstock.run import run
 
 LABEL = "late"
 
@@ -36,7 +36,7 @@ def measure(folder, table):
 
 
 def main():
-    with run(argv=sys.argv[1:]) as job:
+    with penstock.run(argv=sys.argv[1:]) as job:
         table = pd.read_parquet(job.input("holdout"))
         if table[LABEL].nunique() < 2:
             sys.exit("input 'holdout' must have flights that were late and flights that were not")

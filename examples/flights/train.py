@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from penstock.run import run
+import penstock
 
 LABEL = "late"
 TIME = "event_timestamp"
@@ -79,7 +79,7 @@ def grow(boost, features, late, split, job):
 
 
 def main():
-    with run(argv=sys.argv[1:]) as job:
+    with penstock.run(argv=sys.argv[1:]) as job:
         job.should_stop()  # from here on, a request to stop waits for the end of a step
         model = build(
             {

@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.svm import LinearSVC
 
 from penstock.model_folder import input_columns, load_model
-from penstock.run import Run, RunError, run
+from penstock.training import Run, RunError, run
 
 ROWS = pd.DataFrame(
     {

@@ -149,7 +149,7 @@ class ConsumerLoop:
         while True:
             await asyncio.sleep(self._lease_seconds / LEASE_EXTENSIONS)
             for delivery in tuple(queue):
-                await delivery.in_progress()
+                await self._end(delivery.in_progress())
 
     async def _handle(self, delivery: Delivery) -> None:
         try:

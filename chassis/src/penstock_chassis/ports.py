@@ -70,9 +70,9 @@ class EventLog(Protocol):
         More than one message is one atomic batch (at most `BATCH_MESSAGES_MAX`). Every guard is
         checked against the log as it stands before the append.
 
-        Raises `Conflict` where a guard does not hold, unless the log's last message there is
-        this very message (same id): that is success, `duplicate=True`. A message whose id was
-        seen within the duplicate window and that has no guard is success, `duplicate=True`, too.
+        Raises `Conflict` where a guard does not hold, unless what stands there since the guarded
+        sequence holds this very message (same id): that is success, `duplicate=True`. So is a
+        message without a guard whose id was seen within the duplicate window.
         Raises `Unavailable` where no answer came in time: append again with the same ids.
         Raises `TooLarge` for a payload above the server's limit.
         """
@@ -103,7 +103,8 @@ class EventLog(Protocol):
 
 class Delivery(Protocol):
     """One delivery of a message to a durable consumer. Exactly one of `ack`, `nak` and `term`
-    ends it; without any of them it is delivered again when its lease runs out."""
+    ends it; without any of them it is delivered again when its lease runs out. Each raises
+    `Unavailable` where it could not be said; the message then comes again."""
 
     @property
     def message(self) -> StoredMessage:
@@ -136,7 +137,7 @@ class Subscription(Protocol):
     """An open pull on a durable consumer."""
 
     async def next(self, count: int) -> list[Delivery]:
-        """Wait for deliveries; between 1 and `count` of them."""
+        """Wait for deliveries; between 1 and `count` of them, or none once it is closed."""
         ...
 
     async def close(self) -> None:

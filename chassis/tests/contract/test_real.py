@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from penstock_chassis.adapters.nats import nats_ports
+from penstock_chassis.adapters.nats.ports import nats_ports
 from penstock_chassis.adapters.s3 import S3ObjectStore, make_client
 from penstock_chassis.embedded import DataDir, EmbeddedNats, EmbeddedObjects, sync_filesystem
 from penstock_chassis.ports import Ports
@@ -70,9 +70,7 @@ def tamper(servers: Servers) -> Tamper:
     async def overwrite(uri: str, data: bytes) -> None:
         parts = urlsplit(uri)
         key = parts.path.lstrip("/")
-        await asyncio.to_thread(
-            client.put_object, parts.netloc, key, io.BytesIO(data), len(data)
-        )
+        await asyncio.to_thread(client.put_object, parts.netloc, key, io.BytesIO(data), len(data))
 
     return overwrite
 

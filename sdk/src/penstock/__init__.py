@@ -1,5 +1,32 @@
-"""Penstock: publish and follow events, train, and look around, from Python."""
+"""Penstock: publish and follow events, train, and look around, from Python.
 
-from penstock.run import Run, RunError, run
+    with penstock.run() as run:        # in a training script; imports the standard library alone
+        run.log(step=20, auc=0.70)
 
-__all__ = ["Run", "RunError", "run"]
+    client = penstock.connect()        # everywhere else
+    client.publish(JobRequested(...))
+
+The client and what it needs (httpx, pydantic) are imported when first named: a training script
+starts without them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from penstock.training import Run, RunError, run
+
+if TYPE_CHECKING:
+    from penstock.client import AsyncClient as AsyncClient
+    from penstock.client import Client as Client
+    from penstock.client import PenstockError as PenstockError
+    from penstock.client import connect as connect
+
+_IN_CLIENT = ("AsyncClient", "Client", "PenstockError", "connect")
+
+__all__ = ["AsyncClient", "Client", "PenstockError", "Run", "RunError", "connect", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _IN_CLIENT:
+        return getattr(import_module("penstock.client"), name)
+    raise AttributeError(f"module 'penstock' has no attribute {name!r}")

@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from penstock.run import RunError
+from penstock.training import RunError
 
 MODEL_FILE = "model.joblib"
 SIGNATURE_FILE = "signature.json"

@@ -267,9 +267,9 @@ async def test_a_model_lost_from_disk_is_reported_and_served_again_when_it_is_ba
     assert "no readable signature.json" in refused.error
     (tmp_path / "away").rename(tmp_path / "here")
     # Asking is the only way to know: nothing tells a client when a revision is back.
-    while (answer := await client.post(PATH, one(1.0))).status == 503:
-        await asyncio.sleep(0.01)  # noqa: ASYNC110
-    assert answer.status == 200
+    while (await client.get("/team/delays/v2/health/ready")).status == 503:
+        pass
+    assert (await client.post(PATH, one(1.0))).status == 200
     assert (await host.state()).revisions[revision.revision_id].phase is Phase.READY
     await client.close()
     await front.close()
@@ -310,6 +310,13 @@ def test_workers_do_not_outlive_a_service_that_is_killed(
         ended, _, _ = select.select([worker], [], [], 10.0)
         assert ended == [worker]
         os.close(worker)
+
+
+async def test_the_template_has_one_thread_so_that_forking_it_is_safe(
+    host: ProcessModelHost, template: WorkerTemplate, constant_model: Callable[[int], Path]
+) -> None:
+    await host.start(spec(1, constant_model(1)))
+    assert len(list(Path(f"/proc/{template.pid}/task").iterdir())) == 1
 
 
 def test_a_worker_sees_no_credentials_of_the_service() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -137,10 +136,15 @@ async def test_a_runner_killed_before_any_of_its_steps_starts_the_script_at_most
         command = (sys.executable, str(programs / "interrupted_runner.py"), str(step), "--detach")
         file = tmp_path / f"starts-{step}"
         spec = counting_spec(file, job=f"job-{step}")
-        with contextlib.suppress(StartFailed):  # it died before it could say that it claimed
+        failed = False
+        try:
             await LocalLauncher(tmp_path / "jobs", runner_command=command).start(spec)
+        except StartFailed:
+            failed = True
         later = LocalLauncher(tmp_path / "jobs")
         seen = await asyncio.wait_for(later.watch(spec.id), 20)
+        # A start fails if, and only if, nothing was claimed: else the attempt is on the books.
+        assert failed == (seen.state is AttemptState.ABSENT), f"killed before step {step}"
         if seen.state is AttemptState.ABSENT:
             assert not file.exists()
         # Whatever came of the attempt: it, or the next one, can be run to its end.

@@ -1,4 +1,4 @@
-'''Testing of services: the simulated bus, virtual time, crashes at every port call.
+"""Testing of services: the simulated bus, virtual time, crashes at every port call.
 
 A service's test says once what happens, and once what must hold of the log afterwards:
 
@@ -24,7 +24,7 @@ A service's test says once what happens, and once what must hold of the log afte
 
 Run more seeds with `pytest --sim-seeds=1000`. Repeat a failure by its seed and crash point:
 `scenario.run(17, faults=ROUGH, crashes={"trainer": CrashPlan(12, "after")})`.
-'''
+"""
 
 from penstock_chassis.testing.checkers import (
     causes_known,

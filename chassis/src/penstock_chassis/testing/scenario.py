@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -65,6 +64,8 @@ class SimLog(list[Recorded]):
         """By service: the port calls of its first life."""
         self.crashes: list[str] = []
         """Where services died by plan."""
+        self.lost_failures: list[BaseException] = []
+        """What tasks of services raised and nobody asked for."""
         self.virtual_seconds = 0.0
         for stored in world.stored():
             try:
@@ -87,9 +88,9 @@ class Scenario:
     makes the world's own actors there. `publish` is said by a client that no fault reaches: an
     `Event` goes to the namespace `default`, a `Draft` to its own, a `Message` as it is.
 
-    A run is over when every consumer has acknowledged everything, nothing has happened for
-    `settle_seconds` (so it must exceed the longest silent wait of the world's actors) and `until`
-    holds. It fails after `limit_seconds`. All in virtual time.
+    A run is over when every service is ready, every consumer has acknowledged everything, nothing
+    has happened for `settle_seconds` (so it must exceed the longest silent wait of the world's
+    actors) and `until` holds. It fails after `limit_seconds`. All in virtual time.
     """
 
     setup: Setup
@@ -113,13 +114,11 @@ class Scenario:
         """
         world = SimWorld(seed, faults)
         play = _Play(self, world, dict(crashes or {}))
-        failures: list[dict[str, Any]] = []
         with quiet_logs():
-            log = run(play.main(), seed=seed, on_failures=failures.extend)
-        for failure in failures:
-            error = failure.get("exception")
-            if isinstance(error, Exception) and not _excused(faults):
-                raise ScenarioError(f"a task failed and nobody noticed: {error!r}") from error
+            log = run(play.main(), seed=seed)
+        if log.lost_failures and not _excused(faults):
+            error = log.lost_failures[0]
+            raise ScenarioError(f"a task failed and nobody noticed: {error!r}") from error
         return log
 
 
@@ -131,11 +130,13 @@ class _Play:
         self._world = world
         self._crashes = crashes
         self._runners: dict[str, ServiceRunner] = {}
+        self._services = 0
         self._stopping = False
         self._seen: tuple[int, bool] = (-1, False)
 
     async def main(self) -> SimLog:
         builds = self._scenario.setup(self._world)
+        self._services = len(builds)
         lives = [asyncio.create_task(self._live(name, builds[name])) for name in builds]
         client = asyncio.create_task(self._publish())
         rest = asyncio.create_task(self._rest(client))
@@ -201,14 +202,25 @@ class _Play:
                 client.result()
             if (activity := self._world.activity) != seen:
                 seen, since = activity, now()
-            quiet = client.done() and not self._world.busy()
+            quiet = client.done() and self._all_ready() and not self._world.busy()
             if quiet and now() - since >= self._scenario.settle_seconds and self._holds():
                 return
             if now() > self._scenario.limit_seconds:
                 raise ScenarioError(
                     f"not at rest after {self._scenario.limit_seconds} virtual seconds: "
-                    + "; ".join([*self._world.busy(), f"`until` holds: {self._holds()}"])
+                    + "; ".join(
+                        [
+                            *self._world.busy(),
+                            f"all services are ready: {self._all_ready()}",
+                            f"`until` holds: {self._holds()}",
+                        ]
+                    )
                 )
+
+    def _all_ready(self) -> bool:
+        """Whether every service is up: one that starts may still have everything to do."""
+        runners = self._runners.values()
+        return len(runners) == self._services and all(runner.ready.is_set() for runner in runners)
 
     def _holds(self) -> bool:
         """Whether `until` holds; asked anew only where the log has grown."""
@@ -233,6 +245,8 @@ class _Play:
             log.calls.setdefault(life.name, life.calls)
             if life.crashed_at:
                 log.crashes.append(f"{life} died {life.crashed_at}")
+            else:
+                log.lost_failures += life.lost_failures()
         log.virtual_seconds = asyncio.get_running_loop().time()
         return log
 

@@ -4,11 +4,26 @@ Other packages add commands by the entry-point group `penstock.commands`: a func
 the typer application. Nothing heavy is imported before a command runs.
 """
 
+import os
+import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 
 import typer
 
+from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model
+from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, exit_code
+from penstock.cli.views import VIEWS, add_views
+
 GROUP = "penstock.commands"
+
+_WITH_MORE_VERBS = {
+    "dataset": dataset.register,
+    "experiment": experiment.register,
+    "job": job.register,
+    "model": model.register,
+    "endpoint": endpoint.register,
+}
 
 
 def make_app() -> typer.Typer:
@@ -16,15 +31,43 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         name="penstock",
         help="An event-driven machine-learning platform.",
+        epilog="Tab completion: penstock --install-completion.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
+    _add(app, "event", "The log: follow, read, draw, publish.", event.register)
+    for noun, view in VIEWS.items():
+        group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))
+        add_views(group, noun)
+    _add(app, "deadletter", "Messages that no try could handle.", deadletter.register)
     return app
 
 
-def main() -> None:
-    """Run the command line."""
-    make_app()()
+def _add(
+    app: typer.Typer, name: str, help: str, register: Callable[[typer.Typer], None]
+) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True, help=help)
+    register(group)
+    app.add_typer(group, name=name)
+    return group
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ends by `SystemExit` with one of the codes of `session`."""
+    try:
+        make_app()(args=None if argv is None else list(argv))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`head`) has gone; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        sys.exit(code)

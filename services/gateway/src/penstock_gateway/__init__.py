@@ -1,0 +1,1 @@
+"""Penstock gateway: HTTP API, webhooks, triggers and the read model."""

@@ -1,0 +1,1 @@
+"""Penstock registry: models, versions, aliases, lineage, promotion gates."""

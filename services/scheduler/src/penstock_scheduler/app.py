@@ -3,7 +3,10 @@
 import asyncio
 from functools import partial
 
+import structlog
+
 from penstock_chassis.decider import Decider
+from penstock_chassis.errors import Retry, Unavailable
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports
 from penstock_chassis.service import Service, ServiceSpec
@@ -30,6 +33,11 @@ from penstock_schemas import (
     QueueConfigured,
     QueueRequested,
 )
+
+REGISTER_AGAIN_SECONDS = 1.0
+"""The pause after the inventory could not be registered because the bus did not answer."""
+
+log = structlog.get_logger("penstock.scheduler")
 
 
 def build(settings: SchedulerSettings, ports: Ports) -> Service:
@@ -61,8 +69,14 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
 
 async def _keep_inventory(planner: Planner) -> None:
     """Register the declared nodes once, then stay: background work never ends by itself."""
-    await planner.register()
-    await asyncio.Event().wait()
+    while True:
+        try:
+            await planner.register()
+        except (Retry, Unavailable) as error:
+            log.warning("inventory not registered yet", error=str(error))
+            await asyncio.sleep(REGISTER_AGAIN_SECONDS)
+            continue
+        await asyncio.Event().wait()
 
 
 SERVICE = ServiceSpec(

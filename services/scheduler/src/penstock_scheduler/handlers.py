@@ -18,7 +18,7 @@ from penstock_scheduler.domain import (
     decide_requeue,
     plan,
 )
-from penstock_scheduler.domain.rules import inventory_cause, plan_cause
+from penstock_scheduler.domain.rules import inventory_cause, plan_cause, unregistered
 from penstock_schemas import SYSTEM_NAMESPACE, NodeRegistered
 
 
@@ -53,12 +53,14 @@ class Planner:
 
     async def register(self) -> None:
         """Say what the log does not know yet about the declared nodes."""
-        await _current(self.desk)
-        id = inventory_cause(self.desk.fold.state, self.declared)
-        await self.desk.decide(
-            Cause(id, SYSTEM_NAMESPACE, id),
-            lambda state: decide_inventory(state, self.declared, self.ledger, id),
-        )
+        while True:
+            await _current(self.desk)
+            if not unregistered(self.desk.fold.state, self.declared):
+                return
+            id = inventory_cause(self.desk.fold.state, self.declared)
+            rule = partial(decide_inventory, declared=self.declared, ledger=self.ledger, cause=id)
+            if await self.desk.decide(Cause(id, SYSTEM_NAMESPACE, id), rule):
+                return
 
 
 async def on_job_requested(planner: Planner, message: Recorded) -> None:

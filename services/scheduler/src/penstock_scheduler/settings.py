@@ -2,7 +2,7 @@
 
 import os
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from penstock_chassis.settings import ServiceSettings
@@ -48,6 +48,15 @@ class SchedulerSettings(ServiceSettings):
     declared), labels}; by default this machine's CPUs as the node `local`."""
     ledger: Name = "default"
     """The name of the ledger that plans are written to: one for each set of nodes."""
+
+    @field_validator("nodes")
+    @classmethod
+    def _named_once(cls, nodes: tuple[DeclaredNode, ...]) -> tuple[DeclaredNode, ...]:
+        names = [node.node for node in nodes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each node is declared once; declared twice: {', '.join(twice)}")
+        return nodes
 
     def inventory(self) -> tuple[NodeRegistered, ...]:
         """The declared nodes as the log holds them."""

@@ -23,7 +23,7 @@ class Superseded(TrainerError):
 
 
 class StartFailed(TrainerError):
-    """The attempt's runner could not be started; nothing of the attempt runs."""
+    """The attempt's runner could not be started: no claim was made, so start it again."""
 
 
 class InvalidReport(TrainerError):

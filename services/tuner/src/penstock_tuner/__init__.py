@@ -1,0 +1,1 @@
+"""Penstock tuner: experiments and trials."""

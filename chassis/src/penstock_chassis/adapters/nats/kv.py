@@ -4,6 +4,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import (
+    APIError,
     BucketNotFoundError,
     KeyDeletedError,
     KeyNotFoundError,
@@ -12,6 +13,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue as NatsBucket
 
+from penstock_chassis.adapters.nats.log import WRONG_LAST_SEQUENCE
 from penstock_chassis.errors import Conflict, Unavailable
 from penstock_chassis.ports import Entry
 
@@ -64,6 +66,10 @@ class NatsKeyValue:
             await self._bucket.delete(key, last=revision)
         except KeyWrongLastSequenceError as error:
             raise Conflict(f"{key} is no longer at revision {revision}") from error
+        except APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                raise Conflict(f"{key} is no longer at revision {revision}") from error
+            raise Unavailable(repr(error)) from error
         except (NatsError, OSError) as error:
             raise Unavailable(repr(error)) from error
 

@@ -76,8 +76,17 @@ class NatsLog:
                 if "error" in answer:
                     break
             else:
-                await self._client.publish(message.subject, message.payload, headers=headers)
+                try:
+                    await self._client.publish(message.subject, message.payload, headers=headers)
+                except MaxPayloadError:
+                    raise self._too_large(message) from None
         return answer
+
+    def _too_large(self, message: Message) -> TooLarge:
+        return TooLarge(
+            f"{message.subject}: {len(message.payload)} bytes are more than the bus carries "
+            f"({self._client.max_payload}): put the data into the object store"
+        )
 
     async def _request(self, message: Message, headers: dict[str, str]) -> dict[str, Any]:
         try:
@@ -85,10 +94,7 @@ class NatsLog:
                 message.subject, message.payload, timeout=CALL_SECONDS, headers=headers
             )
         except MaxPayloadError:
-            raise TooLarge(
-                f"{message.subject}: {len(message.payload)} bytes are more than the bus carries "
-                f"({self._client.max_payload}): put the data into the object store"
-            ) from None
+            raise self._too_large(message) from None
         except (TimeoutError, NoRespondersError, ConnectionClosedError, OSError) as error:
             raise Unavailable(f"append not answered: {error!r}") from error
         result: dict[str, Any] = json.loads(reply.data) if reply.data else {}

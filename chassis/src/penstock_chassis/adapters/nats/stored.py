@@ -9,6 +9,17 @@ from penstock_chassis.ports import StoredMessage
 
 ACK_TOKENS = 9
 ACK_TOKENS_V2_MIN = 11
+DIRECT_GET_HEADERS = frozenset(
+    {
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+    }
+)
+"""What a direct get adds to the headers that were published."""
 
 
 class AckInfo(NamedTuple):
@@ -53,7 +64,7 @@ def from_direct_get(message: Msg) -> StoredMessage:
     return StoredMessage(
         headers["Nats-Subject"],
         message.data,
-        headers,
+        {name: value for name, value in headers.items() if name not in DIRECT_GET_HEADERS},
         int(headers["Nats-Sequence"]),
         time.replace(microsecond=int(fraction.ljust(9, "0")[:6]) if fraction else 0),
     )

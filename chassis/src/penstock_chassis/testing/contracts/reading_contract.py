@@ -110,6 +110,16 @@ class ReadingContract(Suite):
         following = ports.log.follow(filters)
         assert aggregates(await _subjects(following, 3)) == ["a", "c", "a2"]
 
+    async def test_a_message_is_the_same_whichever_way_it_is_read(
+        self, ports: Ports, ns: str
+    ) -> None:
+        last = (await ports.log.append([event(ns, "a")])).sequence
+        got = await ports.log.get(last)
+        async with asyncio.timeout(SOON_SECONDS):
+            followed = await anext(ports.log.follow([everything(ns)]))
+        assert await ports.log.read(everything(ns)) == [got]
+        assert followed == got
+
     async def test_two_followers_see_the_same(self, ports: Ports, ns: str) -> None:
         followers = [ports.log.follow([everything(ns)]) for _ in range(2)]
         reading = [asyncio.create_task(_subjects(follower, 5)) for follower in followers]

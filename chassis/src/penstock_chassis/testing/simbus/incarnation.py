@@ -68,12 +68,20 @@ class Incarnation:
         if not self.alive:
             task.cancel()
         if len(self._tasks) > self._tasks_seen_max:
-            self._tasks = self.tasks()
+            self._tasks = [task for task in self._tasks if not task.done() or _unseen(task)]
             self._tasks_seen_max = 64 + 2 * len(self._tasks)
 
     def tasks(self) -> list["asyncio.Task[Any]"]:
         """Its tasks that have not ended, in the order of their making."""
         return [task for task in self._tasks if not task.done()]
+
+    def lost_failures(self) -> list[BaseException]:
+        """What its ended tasks raised and nobody ever asked for."""
+        return [
+            error
+            for task in self._tasks
+            if task.done() and _unseen(task) and (error := task.exception()) is not None
+        ]
 
     def task(self, main: Any) -> "asyncio.Task[Any]":
         """Start a coroutine as this incarnation's."""
@@ -158,3 +166,8 @@ class Incarnation:
         if self.plan is not None and self.plan.at == number and self.plan.when == side:
             self.kill(f"{side} {what} (port call {number})")
             raise SimCrash(f"{self._who} died {self.crashed_at}")
+
+
+def _unseen(task: "asyncio.Task[Any]") -> bool:
+    """Whether a task failed and nobody has asked for its failure (asyncio's own mark)."""
+    return bool(task._log_traceback)

@@ -34,8 +34,8 @@ def append_to(stream: SimStream, messages: Sequence[Message]) -> Appended:
             behind = len(messages) - 1 - list(messages).index(ours)
             return Appended(standing.sequence + behind, duplicate=True)
     if isinstance(answer, WrongLastSequence):
-        raise Conflict(f"wrong last sequence: {answer.sequence}", answer.sequence)
-    raise Conflict("the batch holds a message that was appended before")
+        raise Conflict(f"wrong last sequence: {answer.sequence}", answer.sequence or None)
+    raise Conflict("the batch holds an id twice or one that was appended before")
 
 
 class SimEventLog:

@@ -39,7 +39,7 @@ class WrongLastSequence:
 
 @dataclass(frozen=True, slots=True)
 class BatchHoldsDuplicate:
-    """The batch was refused because an id in it was seen within the duplicate window."""
+    """The batch was refused: it holds an id twice, or one of the duplicate window."""
 
 
 Answer = Stored | WrongLastSequence | BatchHoldsDuplicate
@@ -69,8 +69,11 @@ class SimStream:
                 last = self.last_matching(message.guard.filter)
                 if last != message.guard.sequence:
                     return WrongLastSequence(last)
-        for message in messages:
-            seen = self._seen_sequence(message.id)
+        ids = [message.id for message in messages if message.id]
+        if len(set(ids)) < len(ids):
+            return BatchHoldsDuplicate()
+        for id in ids:
+            seen = self._seen_sequence(id)
             if seen:
                 return Stored(seen, duplicate=True) if len(messages) == 1 else BatchHoldsDuplicate()
         for message in messages:

@@ -3,7 +3,9 @@
 A rule decides nothing where its message has had its effect, so a message may come again at any
 time. The ledger's page (`plan.committed`) is in every decision that another planner's decision
 could contradict: placements, changes of the inventory and of quotas. Its guard makes them one
-sequence, so no placement is ever decided from an older inventory or quota than the log's.
+sequence, so no placement is ever decided from an older inventory or quota than the log's. The
+page is the last of its batch: a fold is given a batch one event at a time, and one that stopped
+between the page and the placements behind it would pass the guard without knowing them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -89,7 +91,9 @@ def decide_cancel(state: State, message: Recorded) -> list[Event]:
     key = message.namespace, event.job
     job = state.jobs.get(key)
     if job is not None:
-        return [] if job.phase is Phase.PLACED else [_cancelled(job, job.cancel or event.reason)]
+        if job.cancel is None or job.phase is Phase.PLACED:
+            return []  # the wish is older than the job's request, or it is the trainer's to do
+        return [_cancelled(job, job.cancel)]
     if key in state.ended:
         return []
     reason = f"there is no job {event.job!r} in namespace {message.namespace}"
@@ -136,7 +140,7 @@ def decide_inventory(state: State, declared: Inventory, ledger: str, cause: str)
     A drained node stays drained while its form is the same: that was somebody's will. A lost one
     is back. Nothing is decided where `cause` is not the present `inventory_cause`.
     """
-    missing = _missing(state, declared)
+    missing = unregistered(state, declared)
     if not missing or inventory_cause(state, declared) != cause:
         return []
     return [*(Draft(node, SYSTEM_NAMESPACE) for node in missing), _page(state, ledger)]
@@ -145,11 +149,12 @@ def decide_inventory(state: State, declared: Inventory, ledger: str, cause: str)
 def inventory_cause(state: State, declared: Inventory) -> str:
     """The id that a registration of `declared` refers back to: the same until the log changes."""
     seen = [state.nodes[n.node].changes if n.node in state.nodes else 0 for n in declared]
-    forms = [node.model_dump_json() for node in _missing(state, declared)]
+    forms = [node.model_dump_json() for node in unregistered(state, declared)]
     return derived_id("penstock/scheduler", f"inventory {seen} {forms}")
 
 
-def _missing(state: State, declared: Inventory) -> list[NodeRegistered]:
+def unregistered(state: State, declared: Inventory) -> list[NodeRegistered]:
+    """The declared nodes that the log does not have in this form, or has as lost."""
     return [
         node
         for node in declared
@@ -168,7 +173,7 @@ def plan_cause(planned: Plan) -> Cause:
 
 
 def decide_plan(state: State, ledger: str, cause: Cause) -> list[Draft]:
-    """The plan of the present state as one page of the ledger with its placements.
+    """The placements of the present state's plan, and their page of the ledger.
 
     Nothing is decided where `cause` is not that plan's.
     """
@@ -176,7 +181,7 @@ def decide_plan(state: State, ledger: str, cause: Cause) -> list[Draft]:
     if not planned.placements or plan_cause(planned) != cause:
         return []
     page = _page(state, ledger, placed=len(planned.placements), waiting=planned.waiting)
-    return [page, *(_placed(placement) for placement in planned.placements)]
+    return [*(_placed(placement) for placement in planned.placements), page]
 
 
 def _placed(placement: Placement) -> Draft:

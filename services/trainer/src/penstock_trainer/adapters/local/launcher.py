@@ -111,11 +111,15 @@ class LocalLauncher:
                 start_new_session=True,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
+            if paths.claim.exists():
+                return
             raise StartFailed(f"{paths.id}: the runner did not come up: {error}") from error
         code = finished.returncode
-        if code in (CLAIMED, ALREADY_CLAIMED):
+        # The claim on disk decides, not the answer: a runner may be killed between the two, and
+        # the attempt has then been started all the same, and is lost.
+        if code in (CLAIMED, ALREADY_CLAIMED) or paths.claim.exists():
             return
-        message = finished.stderr.decode(errors="replace").strip()
+        message = finished.stderr.decode(errors="replace").strip() or "it ended without a word"
         if code == LOCKED:
             raise NotYetGone(f"{paths.id}: {message}")
         if code == SUPERSEDED:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.run import Run, RunError, run
+from penstock.training import Run, RunError, run
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_a_script_that_asks_is_told_to_stop_and_gives_the_signal_back_at_its_end
 
 
 def test_a_script_that_never_asks_is_ended_by_sigterm_at_once() -> None:
-    script = "import os, signal\nfrom penstock.run import run\nwith run():\n"
+    script = "import os, signal\nfrom penstock.training import run\nwith run():\n"
     script += "    os.kill(os.getpid(), signal.SIGTERM)\n    print('still here')\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == -signal.SIGTERM
@@ -268,7 +268,7 @@ def test_a_script_that_never_asks_is_ended_by_sigterm_at_once() -> None:
 
 
 def test_importing_the_api_loads_nothing_outside_the_standard_library() -> None:
-    script = "import sys, penstock.run; print(*{m.partition('.')[0] for m in sys.modules})"
+    script = "import sys, penstock; print(*{m.partition('.')[0] for m in sys.modules})"
     # -S: no site-packages, hence none of what start-up hooks of other packages import.
     source = Path(__file__).resolve().parents[1] / "src"
     done = subprocess.run(

@@ -1,0 +1,171 @@
+"""Requests to the gateway: retries, errors, and the resumable stream of events.
+
+A request is tried again while the platform restarts: every write of this API is safe to repeat
+(idempotency keys, content addresses). Where nothing has ever answered at the address, the first
+refused connection is final: the platform does not run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+
+from penstock.client.address import START_HINT, Address
+from penstock.client.aio.effects import sleep
+from penstock.client.errors import NotRunning, PenstockError, TimedOut, Unavailable, error_of
+from penstock.client.records import RecordedEvent, read_event
+from penstock.client.sse import Decoder
+from penstock.client.timing import (
+    CONNECT_SECONDS,
+    REOPEN_SLACK_SECONDS,
+    REQUEST_SECONDS,
+    TRIES_MAX,
+    Deadline,
+    pause_seconds,
+)
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+USER_AGENT = "penstock-python"
+
+Params = Mapping[str, Any]
+
+
+class AsyncTransport:
+    """One connection pool to one platform."""
+
+    def __init__(self, address: Address, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.address = address
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            headers={"user-agent": USER_AGENT},
+            timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+        )
+        self._answered = False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def get(self, path: str, params: Params | None = None) -> Any:
+        """The JSON at `path`."""
+        return (await self.send("GET", path, params=params)).json()
+
+    async def text(self, path: str, params: Params | None = None) -> str:
+        """The text at `path`."""
+        return (await self.send("GET", path, params=params)).text
+
+    async def post(
+        self, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """The JSON that comes back for JSON."""
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        kind = {"content-type": "application/json"}
+        answer = await self.send(
+            "POST", path, content=lambda: content, headers={**kind, **(headers or {})}
+        )
+        return answer.json()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        content: Callable[[], bytes | AsyncIterable[bytes] | None] = lambda: None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request; `content` is asked for its bytes at each try. Raises `PenstockError`."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                response = await self._http.request(
+                    method,
+                    self._url(path),
+                    params=_given(params),
+                    content=content(),
+                    headers=headers,
+                )
+            except httpx.TransportError as error:
+                if tries >= TRIES_MAX or not self._may_return(error):
+                    raise self._unreachable(error) from error
+            else:
+                self._answered = True
+                if response.status_code < 400:
+                    return response
+                if response.status_code not in RETRIED_STATUSES or tries >= TRIES_MAX:
+                    raise error_of(response.status_code, response.content)
+            await sleep(pause_seconds(tries))
+
+    async def events(
+        self, path: str, params: Params, after: int, deadline: Deadline
+    ) -> AsyncGenerator[RecordedEvent, None]:
+        """Every event after the sequence `after`, then those to come, each once and in order.
+
+        Lost connections are opened again where they broke off, for ever. Raises `TimedOut` at the
+        deadline, if one is set.
+        """
+        position, failures = after, 0
+        while not deadline.passed():
+            try:
+                async with aclosing(self._stream(path, params, position, deadline)) as stream:
+                    async for event in stream:
+                        failures = 0
+                        if event.sequence > position:
+                            yield event
+                            position = event.sequence
+            except httpx.TransportError as error:
+                if not self._may_return(error):
+                    raise self._unreachable(error) from error
+            except Unavailable:
+                pass  # it restarts; the pause below grows with each refusal
+            if not deadline.passed():
+                failures += 1
+                await sleep(min(pause_seconds(failures), deadline.read_seconds()))
+        raise TimedOut("what was waited for did not happen in time", hint="wait again, or longer")
+
+    async def _stream(
+        self, path: str, params: Params, after: int, deadline: Deadline
+    ) -> AsyncGenerator[RecordedEvent, None]:
+        read_seconds = deadline.read_seconds()
+        async with self._http.stream(
+            "GET",
+            self._url(path),
+            params=_given({**params, "after": after}),
+            headers={"accept": "text/event-stream", "last-event-id": str(after)},
+            timeout=httpx.Timeout(CONNECT_SECONDS, read=read_seconds),
+        ) as response:
+            self._answered = True
+            if response.status_code >= 400:
+                raise error_of(response.status_code, await response.aread())
+            decoder = Decoder()
+            async for chunk in response.aiter_bytes():
+                for message in decoder.feed(chunk):
+                    if message.data:
+                        yield read_event(json.loads(message.data))
+                # A read that may outlast the deadline is opened anew with a shorter limit.
+                outlasts = deadline.read_seconds() + REOPEN_SLACK_SECONDS < read_seconds
+                if outlasts or deadline.passed():
+                    return
+
+    def _url(self, path: str) -> str:
+        return path if "://" in path else self.address.gateway_url + path
+
+    def _may_return(self, error: httpx.TransportError) -> bool:
+        refused_at_first = isinstance(error, httpx.ConnectError) and not self._answered
+        return not refused_at_first and not isinstance(error, httpx.UnsupportedProtocol)
+
+    def _unreachable(self, error: httpx.TransportError) -> PenstockError:
+        said = str(error) or type(error).__name__
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            where = self.address.gateway_url
+            return NotRunning(f"no platform answers at {where}: {said}", hint=START_HINT)
+        return Unavailable(f"the platform stopped answering: {said}", hint="penstock status")
+
+
+def _given(params: Params | None) -> dict[str, Any]:
+    return {name: value for name, value in (params or {}).items() if value is not None}

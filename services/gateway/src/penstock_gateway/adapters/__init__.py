@@ -1,0 +1,1 @@
+"""The concrete things behind the ports of the gateway."""

@@ -1,0 +1,1 @@
+"""The rules of the gateway. Nothing here does I/O."""

@@ -1,0 +1,21 @@
+"""What can go wrong in the gateway."""
+
+
+class GatewayError(Exception):
+    """The gateway could not do what was asked."""
+
+
+class ExpressionError(GatewayError):
+    """An expression cannot be read or evaluated. `kind` says which way it failed."""
+
+
+class InvalidExpression(ExpressionError):
+    """The text is not an expression, or names what can never be there."""
+
+
+class MissingValue(ExpressionError):
+    """The expression asks for a field or element that this event does not have."""
+
+
+class HistoryTooLong(GatewayError):
+    """The log up to the time asked for could not be folded in the time allowed."""
