@@ -74,6 +74,11 @@ class Decider(Generic[S]):
             return tuple(draft.event for draft in drafts)
         raise Retry(CONTENDED_RETRY_SECONDS, f"other writers were faster {CONFLICTS_MAX} times")
 
+    async def settle(self) -> S:
+        """The state once it holds everything that this decider has appended."""
+        await self.fold.reach(self._reached)
+        return self.fold.state
+
     def _messages(self, cause: Cause, drafts: Sequence[Draft]) -> list[Message]:
         ids = draft_ids(cause, self._source, drafts)
         guarded: set[Aggregate] = set()

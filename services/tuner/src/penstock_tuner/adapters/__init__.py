@@ -1,0 +1,1 @@
+"""The tuner's adapters, one module a library."""
