@@ -96,7 +96,8 @@ class _Comparison:
         yield from _unknown(old, new, path)
         old_values, new_values = _values(old), _values(new)
         if old_values is not None:
-            yield from _enumerated(old_values, new, path)
+            accepted = [value for value in old_values if _fits(value, old)]
+            yield from _enumerated(accepted, new, path)
             return
         if new_values is not None:
             yield Break(path, f"accepts only {_listed(new_values)} now")
@@ -206,13 +207,13 @@ def _unknown(old: Schema, new: Schema, path: str) -> Iterator[Break]:
 
 def _enumerated(values: Sequence[Any], new: Schema, path: str) -> Iterator[Break]:
     allowed = _values(new)
-    gone = [v for v in values if (not _fits(v, new) if allowed is None else v not in allowed)]
+    gone = [v for v in values if (allowed is not None and v not in allowed) or not _fits(v, new)]
     if gone:
         yield Break(path, f"no longer accepts {_listed(gone)}")
 
 
 def _fits(value: Any, schema: Schema) -> bool:
-    """Whether one value of an enumeration obeys the bounds of a schema without one."""
+    """Whether one value of an enumeration obeys the bounds of a schema."""
     only: Schema = {"minimum": value, "maximum": value}
     if isinstance(value, str):
         if "pattern" in schema and re.search(schema["pattern"], value) is None:

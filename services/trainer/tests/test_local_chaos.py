@@ -66,7 +66,9 @@ class Run:
                     await asyncio.wait_for(trainer.wait(), patience)
                 except TimeoutError:
                     with contextlib.suppress(ProcessLookupError):
-                        trainer.kill()
+                        # Not trainer.kill(): it may itself reap the process, whose exit code
+                        # asyncio then never learns and reports as 255.
+                        os.kill(trainer.pid, signal.SIGKILL)
                         self.killed_trainers += 1
             if trainer.returncode == 0:
                 return
