@@ -415,6 +415,8 @@ class Cluster(RuleBasedStateMachine):
         self.places: dict[tuple[str, str], JobPlaced] = {}
         self.attempts: set[tuple[str, str, int]] = set()
         self.jobs = 0
+        self.publish(node("n-0", 4, 3, 8), SYSTEM_NAMESPACE)
+        self.publish(node("n-1", 2, 1), SYSTEM_NAMESPACE)
 
     def publish(self, event: Event, namespace: str) -> None:
         self.pending.append(self.book.say(event, namespace))
@@ -439,14 +441,18 @@ class Cluster(RuleBasedStateMachine):
 
     @rule(
         team=TEAMS,
-        queue=st.sampled_from(["default", "q"]),
-        cpu=st.sampled_from([0.1, 0.5, 1, 2, 4]),
-        gpu=st.integers(0, 3),
+        queue=st.sampled_from(["default", "default", "q"]),
+        cpu=st.sampled_from([0.1, 0.5, 1, 2]),
+        gpu=st.sampled_from([0, 1, 1, 2]),
         memory=st.sampled_from([0, 3, 8]),
+        copies=st.integers(1, 3),
     )
-    def want_job(self, team: str, queue: str, cpu: float, gpu: int, memory: int) -> None:
-        self.publish(asked(f"j-{self.jobs}", cpu, gpu, memory, queue=queue), team)
-        self.jobs += 1
+    def want_jobs(
+        self, team: str, queue: str, cpu: float, gpu: int, memory: int, copies: int
+    ) -> None:
+        for _ in range(copies):
+            self.publish(asked(f"j-{self.jobs}", cpu, gpu, memory, queue=queue), team)
+            self.jobs += 1
 
     @precondition(lambda self: self.jobs)
     @rule(team=TEAMS, pick=PICK)
@@ -495,7 +501,7 @@ class Cluster(RuleBasedStateMachine):
     @rule()
     def everything_handled(self) -> None:
         while self.pending:
-            self._handle(self.pending.pop(0))
+            self._handle(self.pending.pop(0), settle=False)
         self.book.settle()
         self._count()
         state = self.book.state

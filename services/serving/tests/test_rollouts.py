@@ -2,13 +2,13 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from penstock_chassis.errors import ChassisError
-from penstock_chassis.message import Draft
+from penstock_chassis.message import Draft, Recorded
 from penstock_chassis.service import Service
 from penstock_chassis.testing import (
     Build,
@@ -44,6 +44,7 @@ from penstock_serving.ports import EndpointKey, RevisionSpec
 from penstock_serving.settings import ServingSettings
 from penstock_serving.testing import CONTRACT_SIGNATURE, FakeModel, FakeModelHost
 
+Check = Callable[[SimLog], None]
 BROKEN_VERSION = 4
 UPLOAD_SECONDS = 60.0
 """Virtual time in which the artifact is surely stored, whatever faults there are."""
@@ -99,13 +100,17 @@ def promoted(version: int) -> Event:
     )
 
 
+def serves_version_3(log: Sequence[Recorded]) -> bool:
+    return any(isinstance(i.event, RolloutCompleted) and i.event.model_version == 3 for i in log)
+
+
 def until(kind: type[Event], count: int) -> Until:
     return Until(lambda log: len([i for i in log if isinstance(i.event, kind)]) >= count)
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    yield Stage(tmp_path)
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
 
 
 @pytest.fixture
@@ -123,7 +128,7 @@ def scenario(stage: Stage) -> Scenario:
             EndpointRequested(endpoint="e", model="m"),
             promoted(2),
             promoted(3),
-            Pause(30),
+            Until(serves_version_3),
             promoted(BROKEN_VERSION),
             until(RolloutRolledback, 1),
             Draft(promoted(1), "other"),
@@ -132,7 +137,7 @@ def scenario(stage: Stage) -> Scenario:
 
 
 @pytest.fixture
-def check(stage: Stage):  # type: ignore[no-untyped-def]
+def check(stage: Stage) -> Check:
     def holds(log: SimLog) -> None:
         no_duplicate_ids(log)
         assert not log.dead_letters
@@ -161,15 +166,19 @@ def check(stage: Stage):  # type: ignore[no-untyped-def]
     return holds
 
 
-def test_an_endpoint_follows_its_alias_and_survives_a_bad_model(scenario, check) -> None:  # type: ignore[no-untyped-def]
+def test_an_endpoint_follows_its_alias_and_survives_a_bad_model(
+    scenario: Scenario, check: Check
+) -> None:
     check(scenario.run())
 
 
-def test_serving_survives_a_crash_at_every_port_call(scenario, check) -> None:  # type: ignore[no-untyped-def]
+def test_serving_survives_a_crash_at_every_port_call(scenario: Scenario, check: Check) -> None:
     assert_survives_crashes(scenario, check)
 
 
-def test_serving_survives_faults_of_the_bus(scenario, check, sim_seeds) -> None:  # type: ignore[no-untyped-def]
+def test_serving_survives_faults_of_the_bus(
+    scenario: Scenario, check: Check, sim_seeds: range
+) -> None:
     assert_survives_seeds(scenario, check, sim_seeds)
 
 

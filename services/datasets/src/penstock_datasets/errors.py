@@ -17,3 +17,12 @@ class InvalidDatasetError(DatasetsError):
 
 class ProfilerError(DatasetsError):
     """The profiler was stopped (time, memory) or broke for a reason that is not the data's."""
+
+
+class RefusedError(DatasetsError):
+    """A request or a version cannot be served: `field` is at fault, `fix` says what to do."""
+
+    def __init__(self, reason: str, *, field: str, fix: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.fix = fix

@@ -21,6 +21,8 @@ PROFILER = "fake-1"
 class FakeProfiler:
     """Keeps the paths it was `asked` for; fails with the errors in `failures`, first come."""
 
+    version = PROFILER
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.failures: list[DatasetsError] = []

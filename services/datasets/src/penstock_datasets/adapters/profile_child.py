@@ -16,12 +16,11 @@ import duckdb
 
 from penstock_datasets.adapters.parquet_schemas import table_schema
 from penstock_datasets.adapters.profile_queries import profile_column
+from penstock_datasets.adapters.profiler import PROFILER
 from penstock_datasets.domain.profile import Profile, TableProfile
 from penstock_datasets.domain.tables import group_by_table
 from penstock_datasets.errors import DatasetsError, InvalidDatasetError, ProfilerError
 
-PROFILER = "duckdb-1"
-"""The profiler's version: raised with any change that gives other figures for the same files."""
 PARENT_GRACE_SECONDS = 5.0
 
 

@@ -24,6 +24,8 @@ from penstock_datasets.errors import (
     ProfilerError,
 )
 
+PROFILER = "duckdb-1"
+"""The profiler's version: raised with any change that gives other figures for the same files."""
 CHILD_MODULE = "penstock_datasets.adapters.profile_child"
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_MEMORY_BYTES = 1024**3
@@ -38,6 +40,8 @@ _ERRORS: dict[str, type[DatasetsError]] = {
 
 class DuckDbProfiler:
     """Runs DuckDB in a child, bounded in time and in the memory of DuckDB's buffers."""
+
+    version = PROFILER
 
     def __init__(
         self,

@@ -70,17 +70,25 @@ def make_manifest(files: Iterable[FileEntry], tables: Iterable[TableSchema]) -> 
     """
     sorted_files = tuple(sorted(files))
     sorted_tables = tuple(sorted(tables))
-    if not sorted_files:
-        raise InvalidManifestError("files: a dataset version needs at least one file")
-    if len(sorted_files) > MAX_FILES:
-        raise InvalidManifestError(
-            f"files: {len(sorted_files)} files; at most {MAX_FILES} are taken: merge small ones"
-        )
-    for file in sorted_files:
-        _check_file(file)
-    _check_apart(sorted_files)
+    check_files(sorted_files)
     _check_tables(sorted_files, sorted_tables)
     return Manifest(files=sorted_files, tables=sorted_tables)
+
+
+def check_files(files: tuple[FileEntry, ...]) -> None:
+    """Refuse files that no dataset version may hold; raises `InvalidManifestError`.
+
+    See `make_manifest` for the rules; `files` are sorted.
+    """
+    if not files:
+        raise InvalidManifestError("files: a dataset version needs at least one file")
+    if len(files) > MAX_FILES:
+        raise InvalidManifestError(
+            f"files: {len(files)} files; at most {MAX_FILES} are taken: merge small ones"
+        )
+    for file in files:
+        _check_file(file)
+    _check_apart(files)
 
 
 def canonical_json(manifest: Manifest) -> bytes:

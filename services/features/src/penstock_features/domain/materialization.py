@@ -40,7 +40,7 @@ class MaterializeRequest:
     feature_service: str
     entity_table: str
     label_columns: tuple[str, ...]
-    holdout_days: int
+    holdout_days: float
     output: Path
     timestamp_column: str = "event_timestamp"
 
@@ -66,7 +66,7 @@ class MaterializeRequest:
                 raise InvalidRequestError(f"tables: table {name!r} has no files")
         if not 0 <= self.holdout_days <= MAX_HOLDOUT_DAYS:
             raise InvalidRequestError(
-                f"holdout_days: {self.holdout_days} is not between 0 and {MAX_HOLDOUT_DAYS} days"
+                f"holdout_days: {self.holdout_days:g} is not between 0 and {MAX_HOLDOUT_DAYS} days"
             )
         if len(set(self.label_columns)) != len(self.label_columns):
             raise InvalidRequestError("label_columns: a column is named twice")
@@ -147,7 +147,7 @@ class Progress:
     total: int
 
 
-def holdout_after(newest: datetime, oldest: datetime, holdout_days: int) -> datetime:
+def holdout_after(newest: datetime, oldest: datetime, holdout_days: float) -> datetime:
     """Return the instant after which rows are held out: `holdout_days` before the newest row.
 
     Raises `InvalidRequestError` where no row would be left to train on.
@@ -155,7 +155,7 @@ def holdout_after(newest: datetime, oldest: datetime, holdout_days: int) -> date
     cutoff = newest - timedelta(days=holdout_days)
     if cutoff < oldest:
         raise InvalidRequestError(
-            f"holdout_days: the last {holdout_days} days hold every row of the entity table, "
+            f"holdout_days: the last {holdout_days:g} days hold every row of the entity table, "
             f"which runs from {oldest.isoformat()} to {newest.isoformat()}; ask for fewer"
         )
     return cutoff

@@ -70,7 +70,8 @@ def _native() -> ModuleType:
     package = importlib.util.find_spec("cel")
     folders = list(package.submodule_search_locations or ()) if package else []
     finder = importlib.machinery.FileFinder(
-        folders[0], (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES)
+        folders[0],
+        (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
     )
     spec = finder.find_spec(_MODULE)
     if spec is None or spec.loader is None:
@@ -83,18 +84,20 @@ def _native() -> ModuleType:
 
 def _plain(value: Any) -> Any:
     """A CEL value as JSON values; maps in the order of their keys, since CEL's have none."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ExpressionError("the value is not a finite number")
-        return value
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise ExpressionError("the keys of a map must be strings")
         return {key: _plain(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExpressionError("the value is not a finite number")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):

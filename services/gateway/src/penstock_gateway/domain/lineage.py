@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock_gateway.domain.read_model import ReadModel
-from penstock_gateway.nouns import Row
+from penstock_gateway.domain.view import Row
 
 
 class Graph:

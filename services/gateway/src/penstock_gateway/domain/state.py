@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.domain import event_index, read_model, triggers
+from penstock_gateway.domain import event_index, trigger_book
 from penstock_gateway.domain.event_index import EventIndex
-from penstock_gateway.domain.read_model import ReadModel
-from penstock_gateway.domain.triggers import TriggerBook
+from penstock_gateway.domain.read_model import Projection, ReadModel
+from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_schemas import event_types
 
 NOUNS = frozenset(event.noun() for event in event_types().values())
@@ -22,9 +22,9 @@ class State:
     index: EventIndex = field(default_factory=EventIndex)
 
 
-def evolve(state: State, recorded: Recorded) -> State:
+def evolve(projection: Projection, state: State, recorded: Recorded) -> State:
     """The state after an event; changes it in place."""
-    read_model.evolve(state.rows, recorded)
-    triggers.evolve(state.triggers, recorded)
+    projection.evolve(state.rows, recorded)
+    trigger_book.evolve(state.triggers, recorded)
     event_index.evolve(state.index, recorded)
     return state

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.errors import GatewayError
-from penstock_gateway.ports import Compile
 
 DEPTH_MAX = 32
 """Levels of lists and maps in a template."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock_gateway.nouns.view import Row
+from penstock_gateway.domain.view import Row
 
 _SENTENCES = {
     "requested": "has been asked for and not been seen by the scheduler yet",

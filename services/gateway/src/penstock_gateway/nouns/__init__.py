@@ -6,6 +6,8 @@ and time travel follow from there.
 
 from collections.abc import Mapping
 
+from penstock_gateway.domain.read_model import Projection
+from penstock_gateway.domain.view import View
 from penstock_gateway.nouns import (
     dataset,
     endpoint,
@@ -22,7 +24,6 @@ from penstock_gateway.nouns import (
     trigger,
     webhook,
 )
-from penstock_gateway.nouns.view import BASE_COLUMNS, Row, View
 
 VIEWS: Mapping[str, View] = {
     module.VIEW.noun: module.VIEW
@@ -44,4 +45,7 @@ VIEWS: Mapping[str, View] = {
     )
 }
 
-__all__ = ["BASE_COLUMNS", "VIEWS", "Row", "View"]
+PROJECTION = Projection(VIEWS)
+"""The read model that the gateway keeps."""
+
+__all__ = ["PROJECTION", "VIEWS"]

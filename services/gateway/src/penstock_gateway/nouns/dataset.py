@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, appended, plain, refusal_text, utc_text
+from penstock_gateway.domain.view import Row, View, appended, plain, refusal_text, utc_text
 from penstock_schemas import DatasetProfiled, DatasetRegistered, DatasetRejected, DatasetRequested
 
 

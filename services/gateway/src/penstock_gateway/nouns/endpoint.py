@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, appended, refusal_text, utc_text
+from penstock_gateway.domain.view import UNKNOWN, Row, View, appended, refusal_text, utc_text
 from penstock_schemas import (
     EndpointReady,
     EndpointRejected,
@@ -17,7 +17,7 @@ from penstock_schemas import (
 
 
 def _requested(row: Row, event: EndpointRequested, _: Recorded) -> Mapping[str, Any]:
-    if row["status"] not in ("", "rejected"):
+    if row["status"] not in (UNKNOWN, "rejected"):
         return {}
     return {"status": "requested", "reason": "", "model": event.model, "alias": event.alias}
 
@@ -27,7 +27,7 @@ def _ready(row: Row, event: EndpointReady, _: Recorded) -> Mapping[str, Any]:
 
 
 def _rejected(row: Row, event: EndpointRejected, _: Recorded) -> Mapping[str, Any]:
-    kept = row["status"] if row["status"] not in ("", "requested") else "rejected"
+    kept = row["status"] if row["status"] not in (UNKNOWN, "requested") else "rejected"
     return {"status": kept, "reason": refusal_text(event)}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, appended, plain, refusal_text, utc_text
+from penstock_gateway.domain.view import UNKNOWN, Row, View, appended, plain, refusal_text, utc_text
 from penstock_schemas import (
     FeaturesMaterialized,
     FeaturesPushed,
@@ -52,7 +52,7 @@ def _materialized(row: Row, event: FeaturesMaterialized, recorded: Recorded) -> 
 
 def _pushed(row: Row, event: FeaturesPushed, _: Recorded) -> Mapping[str, Any]:
     return {
-        "status": row["status"] or "pushed",
+        "status": "pushed" if row["status"] == UNKNOWN else row["status"],
         "pushed_rows": (row["pushed_rows"] or 0) + event.row_count,
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, plain, refused, utc_text
+from penstock_gateway.domain.view import UNKNOWN, Row, View, plain, refused, utc_text
 from penstock_schemas import (
     JobCancelled,
     JobCancelRequested,
@@ -21,7 +21,7 @@ from penstock_schemas import (
 
 
 def _requested(row: Row, event: JobRequested, _: Recorded) -> Mapping[str, Any]:
-    if row["status"] not in ("", "rejected"):
+    if row["status"] not in (UNKNOWN, "rejected"):
         return {}  # asked for again under the same id: the first stands
     return {
         "status": "requested",
@@ -98,7 +98,7 @@ def _preempted(row: Row, event: JobPreempted, _: Recorded) -> Mapping[str, Any]:
 
 
 def _cancel_requested(row: Row, event: JobCancelRequested, _: Recorded) -> Mapping[str, Any]:
-    if row["status"] in ("", "succeeded", "failed", "cancelled", "rejected"):
+    if row["status"] in (UNKNOWN, "succeeded", "failed", "cancelled", "rejected"):
         return {}
     return {"cancel_requested": True}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, appended, plain, utc_text
+from penstock_gateway.domain.view import UNKNOWN, Row, View, appended, plain, utc_text
 from penstock_schemas import ModelDemoted, ModelPromoted, ModelRegistered
 
 
@@ -18,7 +18,7 @@ def _registered(row: Row, event: ModelRegistered, recorded: Recorded) -> Mapping
         "registered_at": utc_text(recorded.time),
     }
     return {
-        "status": row["status"] or "registered",
+        "status": "registered" if row["status"] == UNKNOWN else row["status"],
         "latest_version": event.model_version,
         "metrics": dict(event.metrics),
         "versions": appended(row["versions"], version),

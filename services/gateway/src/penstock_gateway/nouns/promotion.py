@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View, refused, utc_text
+from penstock_gateway.domain.view import UNKNOWN, Row, View, refused, utc_text
 from penstock_schemas import (
     ModelPromoted,
     PromotionRefused,
@@ -14,7 +14,7 @@ from penstock_schemas import (
 
 
 def _requested(row: Row, event: PromotionRequested, _: Recorded) -> Mapping[str, Any]:
-    if row["status"] not in ("", "rejected"):
+    if row["status"] not in (UNKNOWN, "rejected"):
         return {}
     return {
         "status": "requested",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.nouns.view import Row, View
+from penstock_gateway.domain.view import Row, View
 from penstock_schemas import WebhookReceived
 
 DATA_LENGTH_SHOWN_MAX = 4096

@@ -27,6 +27,8 @@ BASE_COLUMNS: Mapping[str, str] = {
     "created_sequence": "The log's sequence of its first event",
     "sequence": "The log's sequence of the last event that changed the row",
 }
+UNKNOWN = "unknown"
+"""The status of a row whose first event says none, e.g. the end of a job that nobody asked for."""
 LISTED_MAX = 1000
 """Entries of a history inside one row; the oldest leave first."""
 
@@ -85,7 +87,7 @@ class View:
         return {
             "namespace": recorded.namespace,
             "id": recorded.event.id,
-            "status": "",
+            "status": UNKNOWN,
             "reason": "",
             "created_at": time,
             "updated_at": time,

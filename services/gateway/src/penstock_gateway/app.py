@@ -1,0 +1,86 @@
+"""The composition root of the gateway."""
+
+from functools import partial
+
+from penstock_chassis.consumer import ConsumerLoop, Dispatch
+from penstock_chassis.decider import Decider
+from penstock_chassis.fold import Fold
+from penstock_chassis.ports import ConsumerSpec, Ports
+from penstock_chassis.service import Service, ServiceSpec
+from penstock_gateway.adapters.cel import compile_cel
+from penstock_gateway.adapters.http_server import UvicornServer
+from penstock_gateway.adapters.standard_webhooks import StandardWebhooksVerifier
+from penstock_gateway.domain.state import NOUNS, State, evolve
+from penstock_gateway.handlers import audit, on_any_event, on_trigger_requested
+from penstock_gateway.http.application import make_application
+from penstock_gateway.http.context import Context
+from penstock_gateway.http.history import History
+from penstock_gateway.http.streams import Streams
+from penstock_gateway.nouns import PROJECTION
+from penstock_gateway.ports import Server
+from penstock_gateway.settings import GatewaySettings
+from penstock_schemas import TriggerRequested, filter_of
+
+TRIGGERS_CONSUMER = "gateway-triggers"
+AUDIT_CONSUMER = "gateway-audit"
+
+
+def make_context(settings: GatewaySettings, ports: Ports) -> Context:
+    """What the API stands on; raises `ValueError` for secrets that are none."""
+    fold = Fold(NOUNS, State(), partial(evolve, PROJECTION))
+    return Context(
+        settings=settings,
+        ports=ports,
+        fold=fold,
+        history=History(ports.log, fold, PROJECTION),
+        streams=Streams(ports.log),
+        senders={
+            sender: StandardWebhooksVerifier(secrets)
+            for sender, secrets in settings.read_webhook_secrets().items()
+        },
+    )
+
+
+def build(settings: GatewaySettings, ports: Ports, server: Server | None = None) -> Service:
+    """The gateway on its ports."""
+    context = make_context(settings, ports)
+    desk = Decider("gateway", ports.log, ports.clock, context.fold)
+    server = server or UvicornServer(settings.host, settings.port)
+    everything = ("penstock.>",)
+    return Service(
+        name="gateway",
+        folds=[context.fold],
+        serial="all",
+        handlers={TriggerRequested: partial(on_trigger_requested, desk, compile_cel)},
+        background=[
+            partial(
+                _consume,
+                ports,
+                ConsumerSpec(TRIGGERS_CONSUMER, (filter_of(),)),
+                partial(on_any_event, desk, compile_cel),
+            ),
+            partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
+            partial(server.serve, make_application(context), context.streams.stop),
+        ],
+    )
+
+
+async def _consume(ports: Ports, spec: ConsumerSpec, dispatch: Dispatch) -> None:
+    """Feed every message of a durable consumer, one at a time, to a function, for ever."""
+    subscription = await ports.consumers.open(spec)
+    await ConsumerLoop(
+        spec.name,
+        subscription,
+        dispatch,
+        ports.dead_letters,
+        serial="all",
+        lease_seconds=spec.lease_seconds,
+    ).run()
+
+
+SERVICE = ServiceSpec(
+    name="gateway",
+    settings=GatewaySettings,
+    build=build,
+    summary="the HTTP API, webhooks, triggers and the read model",
+)

@@ -1,0 +1,90 @@
+"""Appending over HTTP: durable when answered, and the same request twice has one effect."""
+
+import asyncio
+from contextlib import suppress
+
+from penstock_chassis.errors import Conflict, Unavailable
+from penstock_chassis.message import Draft, to_message
+from penstock_chassis.ports import Appended, Guard, Message
+from penstock_gateway.http.context import SOURCE, Context
+from penstock_schemas import Event
+
+TRIES_MAX = 4
+"""How often an append is sent where no answer comes; each carries the same id."""
+PAUSE_SECONDS = 0.1
+CONFLICTS_MAX = 20
+
+
+async def append_once(
+    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+) -> Appended:
+    """Append an event under `id` unless its aggregate has one of that id, for ever.
+
+    Raises `Unavailable` where no answer came; the same call again is safe.
+    """
+    filter = event.aggregate(namespace).filter
+    for _ in range(CONFLICTS_MAX):
+        standing = await context.ports.log.read(filter)
+        for stored in standing:
+            if stored.headers.get("ce-id") == id:
+                return Appended(stored.sequence, duplicate=True)
+        guard = Guard(filter, standing[-1].sequence if standing else 0)
+        message = _message(context, event, namespace, id, SOURCE, guard, traceparent)
+        with suppress(Conflict):  # somebody appended to the same thing in between: look again
+            return await _insist(context, message)
+    raise Unavailable("others write to the same thing without pause; try again")
+
+
+async def append_first(
+    context: Context, event: Event, namespace: str, id: str, source: str
+) -> Appended:
+    """Append an event as the first of its aggregate; whatever stands there makes it a duplicate.
+
+    Raises `Unavailable` where no answer came; the same call again is safe.
+    """
+    filter = event.aggregate(namespace).filter
+    message = _message(context, event, namespace, id, source, Guard(filter, 0), None)
+    try:
+        return await _insist(context, message)
+    except Conflict:
+        standing = await context.ports.log.read(filter, limit=1)
+        return Appended(standing[0].sequence, duplicate=True)
+
+
+async def append_new(
+    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+) -> Appended:
+    """Append an event under a fresh id."""
+    message = _message(context, event, namespace, id, SOURCE, None, traceparent)
+    return await _insist(context, message)
+
+
+def _message(
+    context: Context,
+    event: Event,
+    namespace: str,
+    id: str,
+    source: str,
+    guard: Guard | None,
+    traceparent: str | None,
+) -> Message:
+    return to_message(
+        Draft(event, namespace),
+        source=source,
+        cause=None,
+        id=id,
+        now=context.ports.clock.now(),
+        guard=guard,
+        traceparent=traceparent,
+    )
+
+
+async def _insist(context: Context, message: Message) -> Appended:
+    for tried in range(1, TRIES_MAX + 1):
+        try:
+            return await context.ports.log.append([message])
+        except Unavailable:
+            if tried == TRIES_MAX:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS * 2**tried)
+    raise AssertionError("the loop returns or raises")

@@ -1,0 +1,41 @@
+"""The ASGI application: every route of the API on one context."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from penstock_gateway.http import (
+    deadletters,
+    events,
+    jobs,
+    objects,
+    platform,
+    publish,
+    rows,
+    webhooks,
+)
+from penstock_gateway.http.context import Context
+from penstock_gateway.http.guards import HostGuard
+from penstock_gateway.http.problems import EXCEPTION_HANDLERS
+
+ROUTES = [
+    *platform.ROUTES,
+    *deadletters.ROUTES,
+    *webhooks.ROUTES,
+    *events.ROUTES,
+    *publish.ROUTES,
+    *objects.ROUTES,
+    *jobs.ROUTES,
+    *rows.ROUTES,  # last: a noun's name may stand in any place
+]
+
+
+def make_application(context: Context) -> Starlette:
+    """The application; it holds no state but the context's."""
+    application = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(HostGuard, hosts=context.settings.hosts)],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+    application.state.context = context
+    application.router.redirect_slashes = False
+    return application

@@ -1,0 +1,36 @@
+"""What the routes of the API stand on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from penstock_chassis.fold import Fold
+from penstock_chassis.ports import Ports
+from penstock_gateway.domain.state import State
+from penstock_gateway.http.history import History
+from penstock_gateway.http.streams import Streams
+from penstock_gateway.ports import SignatureVerifier
+from penstock_gateway.settings import GatewaySettings
+
+SOURCE = "penstock/gateway"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One value for all routes of one application."""
+
+    settings: GatewaySettings
+    ports: Ports
+    fold: Fold[State]
+    history: History
+    streams: Streams
+    senders: Mapping[tuple[str, str], SignatureVerifier]
+    """By namespace and source."""
+
+
+def context_of(request: Request) -> Context:
+    """The context of the application that a request came to."""
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context

@@ -1,0 +1,156 @@
+"""The log over HTTP: read, followed, and looked up by id."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from penstock_chassis.errors import NotFound
+from penstock_chassis.ports import StoredMessage
+from penstock_gateway.http.answers import event_document, json_response
+from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.parameters import (
+    ALL,
+    SEQUENCE_MAX,
+    checked_name,
+    checked_number,
+    limit_of,
+    moment,
+    namespace_of,
+    number,
+    type_filter,
+)
+from penstock_gateway.http.problems import Problem
+from penstock_gateway.http.tree import tree_of
+from penstock_schemas import filter_of
+
+EVENT_ID_LENGTH_MAX = 1024
+STORY_EVENTS_MAX = 5000
+"""Events of one tree; a longer story is cut, and says so."""
+
+
+async def list_events(request: Request) -> Response:
+    """Events in the order of the log."""
+    context, limit = context_of(request), limit_of(request)
+    filter = _filter(request)
+    after = number(request, "after", 0, 0, SEQUENCE_MAX)
+    since = moment(request, "since")
+    if since is None:
+        stored = await context.ports.log.read(filter, after=after, limit=limit)
+    else:
+        stored = await _read_since(context, filter, after, since, limit)
+    position = stored[-1].sequence if len(stored) == limit else context.fold.position
+    items = [event_document(message) for message in stored]
+    return json_response({"items": items, "position": max(position, after)})
+
+
+async def _read_since(
+    context: Context, filter: str, after: int, since: datetime, limit: int
+) -> list[StoredMessage]:
+    log = context.ports.log
+    head = await log.head([filter])
+    if head <= after or (await log.get(head)).time < since:
+        return []  # nothing to wait for: following would wait for ever
+    found: list[StoredMessage] = []
+    following = log.follow([filter], since=since)
+    async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
+        async for stored in messages:
+            if stored.sequence > after:
+                found.append(stored)
+            if len(found) == limit or stored.sequence >= head:
+                break
+    return found
+
+
+async def stream_events(request: Request) -> Response:
+    """Events as they come, from now or behind `Last-Event-ID` or `after`."""
+    context = context_of(request)
+    filter = _filter(request)
+    last = request.headers.get("last-event-id", "")
+    asked = request.query_params.get("after", "")
+    if last or asked:
+        after = max(
+            checked_number(last, "last-event-id", 0, 0, SEQUENCE_MAX),
+            checked_number(asked, "after", 0, 0, SEQUENCE_MAX),
+        )
+    else:
+        after = await context.ports.log.head(["penstock.>"])
+    if context.streams.full:
+        raise Problem(503, "too many live streams are open", hint="close some, or try again")
+    return StreamingResponse(
+        context.streams.events(filter, after),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+async def show_event(request: Request) -> Response:
+    """One event by its id or its sequence."""
+    return json_response(event_document(await _find(request)))
+
+
+async def show_tree(request: Request) -> Response:
+    """What led to an event and what it led to, from the root of its story."""
+    context, namespace = context_of(request), namespace_of(request)
+    asked = event_document(await _find(request))
+    index = context.fold.state.index
+    sequences = index.story(asked["correlation_id"] or "") or [asked["sequence"]]
+    story = [
+        event_document(await context.ports.log.get(sequence))
+        for sequence in sequences[:STORY_EVENTS_MAX]
+    ]
+    if all(event["sequence"] != asked["sequence"] for event in story):
+        story.append(asked)
+    seen = [event for event in story if namespace in (ALL, event["namespace"])]
+    complete = index.complete and len(sequences) <= STORY_EVENTS_MAX
+    return json_response(tree_of(seen, asked["sequence"]) | {"complete": complete})
+
+
+async def _find(request: Request) -> StoredMessage:
+    """The event that the path names, where the namespace has it."""
+    context, namespace = context_of(request), namespace_of(request)
+    named = str(request.path_params["event"])
+    sequence: int | None
+    if named.isascii() and named.isdigit() and len(named) < 16:
+        sequence = int(named)
+    elif len(named) <= EVENT_ID_LENGTH_MAX:
+        sequence = context.fold.state.index.sequence_of(named)
+    else:
+        sequence = None
+    absent = Problem(
+        404,
+        f"there is no event {named[:80]!r} in {'the log' if namespace == ALL else namespace}",
+        field="id",
+        hint="" if context.fold.state.index.complete else "old events are found by sequence",
+    )
+    if not sequence:
+        raise absent
+    try:
+        stored = await context.ports.log.get(sequence)
+    except NotFound:
+        raise absent from None
+    if namespace not in (ALL, stored.subject.split(".")[1]):
+        raise absent
+    return stored
+
+
+def _filter(request: Request) -> str:
+    namespace = namespace_of(request)
+    id: Any = request.query_params.get("id")
+    if id:
+        checked_name(id, "id")
+    elif namespace == ALL and not request.query_params.get("type"):
+        return "penstock.>"  # with what has no subject of ours
+    return filter_of("*" if namespace == ALL else namespace, type_filter(request), id or ">")
+
+
+ROUTES = [
+    Route("/v1/{namespace}/event", list_events),
+    Route("/v1/{namespace}/event/stream", stream_events),
+    Route("/v1/{namespace}/event/{event}", show_event),
+    Route("/v1/{namespace}/event/{event}/tree", show_tree),
+]

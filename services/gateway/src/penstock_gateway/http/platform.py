@@ -1,0 +1,98 @@
+"""The platform itself: health, metrics, addresses and services."""
+
+from importlib.metadata import version
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from penstock_chassis.discovery import installed_names
+from penstock_chassis.errors import ChassisError, NotFound
+from penstock_chassis.health import readiness
+from penstock_chassis.metrics import exposition
+from penstock_gateway.http.answers import json_response
+from penstock_gateway.http.context import Context, context_of
+
+WELCOME = """Penstock {version}
+
+GET /v1/platform              addresses and services
+GET /v1/<namespace>/<noun>    what there is (`-` for all namespaces; ?at=<time> for the past)
+GET /v1/<namespace>/event     the log; /event/stream follows it
+"""
+
+
+async def welcome(_: Request) -> Response:
+    """Where to look."""
+    return PlainTextResponse(WELCOME.format(version=version("penstock-gateway")))
+
+
+async def livez(_: Request) -> Response:
+    """The event loop turns."""
+    return json_response({"live": True})
+
+
+async def readyz(request: Request) -> Response:
+    """The bus answers and the read model follows it."""
+    context = context_of(request)
+
+    async def bus() -> None:
+        head = await context.ports.log.head(context.fold.filters)
+        await context.fold.reach(head)
+
+    said = await readiness({"gateway.bus": bus})
+    ready = all(word == "ok" for word in said.values())
+    return json_response({"ready": ready, "checks": said}, 200 if ready else 503)
+
+
+async def metrics(_: Request) -> Response:
+    """The metrics of this process, in the Prometheus text format."""
+    return Response(exposition(), media_type="text/plain; version=0.0.4")
+
+
+async def platform(request: Request) -> Response:
+    """Addresses, versions, services."""
+    context = context_of(request)
+    settings = context.settings
+    return json_response(
+        {
+            "version": version("penstock-gateway"),
+            "gateway_url": settings.gateway_url or str(request.base_url).rstrip("/"),
+            "serving_url": settings.serving_url,
+            "nats_url": settings.nats_url,
+            "services": {str(item.pop("name")): item for item in await _services(context)},
+            "position": await context.ports.log.head(["penstock.>"]),
+        }
+    )
+
+
+async def services(request: Request) -> Response:
+    """Every installed service and what it has not acknowledged."""
+    return json_response({"items": await _services(context_of(request))})
+
+
+async def _services(context: Context) -> list[dict[str, object]]:
+    """A service is ready here once its durable consumer exists; `position` is the last sequence
+    of the log of which it has acknowledged everything, known only where nothing is pending."""
+    head = context.fold.position
+    items: list[dict[str, object]] = []
+    for name in installed_names():
+        item: dict[str, object] = {"name": name, "ready": False, "pending": None, "position": None}
+        try:
+            pending = await context.ports.consumers.pending(name)
+            item |= {"ready": True, "pending": pending, "position": None if pending else head}
+        except NotFound:
+            pass  # it has never been started
+        except ChassisError as error:
+            item["problem"] = str(error)
+        items.append(item)
+    return items
+
+
+ROUTES = [
+    Route("/", welcome),
+    Route("/livez", livez),
+    Route("/readyz", readyz),
+    Route("/metrics", metrics),
+    Route("/v1/platform", platform),
+    Route("/v1/service", services),
+]

@@ -1,0 +1,90 @@
+"""Settings of the gateway."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from penstock_chassis.settings import ServiceSettings
+from penstock_schemas import is_name
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+ANY_HOST = "*"
+
+
+class GatewaySettings(ServiceSettings):
+    """Where the gateway listens, whom it believes, and what it tells of the platform."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_GATEWAY_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = Field(default=7360, ge=0, le=65535)
+    """The port of it; 0 chooses a free one."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names, beside the loopback ones, under which browsers and programs may reach the API
+    (JSON list); `*` allows any. Needed where `host` is not a loopback address."""
+    object_size_bytes_max: int = Field(default=5 * 2**30, ge=1)
+    """The largest object that may be uploaded, in bytes."""
+    webhook_secrets: SecretStr = SecretStr("{}")
+    """The senders of webhooks, JSON: {"<namespace>/<source>": "whsec_…"}; several secrets of one
+    sender, by spaces, while keys rotate."""
+    webhook_secrets_file: Path | None = None
+    """A file with the same JSON, readable by its owner alone (mode 0600)."""
+    gateway_url: str = ""
+    """Where people reach this API; empty: as it listens."""
+    serving_url: str = "http://127.0.0.1:7361"
+    """Where they reach the endpoints."""
+    nats_url: str = "nats://127.0.0.1:4222"
+    """The bus, as it is told to those who ask for it."""
+
+    @field_validator("webhook_secrets", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        """Take a mapping as well as its JSON."""
+        return json.dumps(value) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _reachable_only_on_purpose(self) -> "GatewaySettings":
+        if self.host not in LOOPBACK_HOSTS and not self.allowed_hosts:
+            raise ValueError(
+                f"host {self.host} is not a loopback address: name the hosts under which the API "
+                "is reached, e.g. PENSTOCK_GATEWAY_ALLOWED_HOSTS='[\"penstock.example.org\"]'"
+            )
+        return self
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every name under which requests may come."""
+        return LOOPBACK_HOSTS | {host.lower() for host in self.allowed_hosts}
+
+    def read_webhook_secrets(self) -> dict[tuple[str, str], str]:
+        """The secrets by namespace and source; raises `ValueError` saying what is wrong."""
+        found = _secrets(self.webhook_secrets.get_secret_value(), "webhook_secrets")
+        if self.webhook_secrets_file is not None:
+            path = self.webhook_secrets_file.expanduser()
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise ValueError(f"{path.name} can be read by others: chmod 600 {path.name}")
+            found |= _secrets(path.read_text(), path.name)
+        return found
+
+
+def _secrets(text: str, where: str) -> dict[tuple[str, str], str]:
+    try:
+        document = json.loads(text or "{}")
+        items = {tuple(name.split("/")): str(secret) for name, secret in document.items()}
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f'{where} is not JSON of the form {{"<ns>/<source>": "whsec_…"}}'
+        ) from None
+    secrets: dict[tuple[str, str], str] = {}
+    for name, secret in items.items():
+        if len(name) != 2 or not all(map(is_name, name)):
+            raise ValueError(f"{where}: {'/'.join(name)!r} is not <namespace>/<source>")
+        secrets[name[0], name[1]] = secret
+    return secrets

@@ -1,0 +1,165 @@
+"""The whole gateway on the simulated bus: crashes at every port call, and faults of the bus."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+import httpx
+
+from penstock_chassis.errors import Unavailable
+from penstock_chassis.message import Draft
+from penstock_chassis.ports import Message
+from penstock_chassis.testing import (
+    Build,
+    Pause,
+    Scenario,
+    SimClock,
+    SimCrash,
+    SimLog,
+    SimWorld,
+    assert_survives_crashes,
+    assert_survives_seeds,
+    no_duplicate_ids,
+)
+from penstock_gateway.app import build
+from penstock_gateway.settings import GatewaySettings
+from penstock_gateway.testing import InProcessServer, signed
+from penstock_schemas import (
+    Action,
+    Event,
+    QueueRequested,
+    TriggerFired,
+    TriggerRejected,
+    TriggerRequested,
+    WebhookReceived,
+)
+
+SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+DELIVERIES = ("msg-1", "msg-2", "msg-1", "msg-3")
+RESEND_SECONDS = 1.0
+SENDS_MAX = 200
+
+
+def trigger(name: str, on: str, data: dict[str, str], type: str = "queue.requested") -> Event:
+    return TriggerRequested(trigger=name, on=on, do=Action(type=type, data=data))
+
+
+def silent_setup(world: SimWorld) -> Mapping[str, Build]:
+    return {"gateway": lambda ports: build(GatewaySettings(), ports, InProcessServer())}
+
+
+TRIGGERS = Scenario(
+    silent_setup,
+    publish=[
+        trigger("good", "queue.requested", {"queue": "made-${event.queue}"}),
+        trigger("bad", "queue.requested", {"nothing": "${1 +}"}),
+        trigger("unfit", "queue.requested", {"queue": "Not A Name ${number}"}),
+        QueueRequested(queue="first"),
+        Draft(QueueRequested(queue="foreign"), "other"),
+        Message("penstock.default.unknown.happened.x", b"{}", {}, "unknown"),
+        Message("penstock.not-a-subject", b"\xff", {}, "odd"),
+        Message("penstock.default.queue.requested.broken", b"{", {}, "broken"),
+        Pause(1),
+        QueueRequested(queue="second"),
+    ],
+)
+
+
+def check_triggers(log: SimLog) -> None:
+    no_duplicate_ids(log)
+    fired = Counter(
+        (item.event.trigger, item.event.cause)
+        for item in log
+        if isinstance(item.event, TriggerFired)
+    )
+    assert set(fired.values()) <= {1}, fired
+    produced = [item for item in log if item.type == "queue.requested" and item.causation_id]
+    assert sum(fired.values()) == len(produced)
+    names = [item.event.id for item in produced]
+    # `good` also sees what it makes itself, until the guard against loops stops it.
+    for root in ("first", "second"):
+        assert names.count(f"made-{root}") == 1
+        assert names.count("made-" * 8 + root) == 1
+        assert names.count("made-" * 9 + root) == 0
+    assert not any("foreign" in name for name in names)
+    refused = Counter(
+        (item.event.trigger, item.event.request)
+        for item in log
+        if isinstance(item.event, TriggerRejected)
+    )
+    assert set(refused.values()) == {1}, refused
+    by_name = Counter(name for name, _ in refused)
+    assert by_name["bad"] == 1
+    assert by_name["unfit"] == 2 * 9  # every queue that anybody asked for, once
+    assert by_name["good"] == 2
+    letters = {(letter.service, letter.subject) for letter in log.dead_letters}
+    assert letters == {
+        ("gateway-audit", "penstock.default.unknown.happened.x"),
+        ("gateway-audit", "penstock.not-a-subject"),
+    }
+    assert len(log.dead_letters) == 2
+
+
+def test_triggers_fire_once_through_a_crash_at_every_port_call() -> None:
+    assert_survives_crashes(TRIGGERS, check_triggers)
+
+
+def test_triggers_fire_once_through_faults_of_the_bus(sim_seeds: range) -> None:
+    assert_survives_seeds(TRIGGERS, check_triggers, sim_seeds)
+
+
+def webhook_setup(world: SimWorld) -> Mapping[str, Build]:
+    """A sender that sends each delivery until it is answered 202, some of them twice."""
+    server = InProcessServer()
+    settings = GatewaySettings(webhook_secrets={"default/airline": SECRET})
+    world.spawn(send_all(server))
+
+    return {"gateway": lambda ports: build(settings, ports, server)}
+
+
+async def send_all(server: InProcessServer) -> None:
+    for delivery in DELIVERIES:
+        for _ in range(SENDS_MAX):
+            if await send(server, delivery) == 202:
+                break
+            await asyncio.sleep(RESEND_SECONDS)
+
+
+async def send(server: InProcessServer, delivery: str) -> int:
+    await server.serving.wait()
+    body, headers = signed(SECRET, delivery, {"of": delivery}, SimClock().now())
+    transport = httpx.ASGITransport(server.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        try:
+            answer = await client.post(
+                "/v1/webhooks/default/airline", content=body, headers=headers
+            )
+        except (SimCrash, Unavailable, asyncio.CancelledError):
+            return 0  # the process died under the request
+    return answer.status_code
+
+
+def check_webhooks(log: SimLog) -> None:
+    no_duplicate_ids(log)
+    received = [item.event for item in log if isinstance(item.event, WebhookReceived)]
+    assert sorted(event.delivery for event in received) == ["msg-1", "msg-2", "msg-3"]
+    assert all(event.data == {"of": event.delivery} for event in received)
+    fired = [item.event for item in log if isinstance(item.event, TriggerFired)]
+    assert len(fired) == len({event.cause for event in fired}) == 3
+    assert not log.dead_letters
+
+
+WEBHOOKS = Scenario(
+    webhook_setup,
+    publish=[trigger("retrain", "webhook.received", {"queue": "${event.data.of}"})],
+    until=lambda log: sum(isinstance(item.event, TriggerFired) for item in log) >= 3,
+    settle_seconds=10,
+)
+
+
+def test_deliveries_take_effect_once_through_a_crash_at_every_port_call() -> None:
+    assert_survives_crashes(WEBHOOKS, check_webhooks)
+
+
+def test_deliveries_take_effect_once_through_faults_of_the_bus(sim_seeds: range) -> None:
+    assert_survives_seeds(WEBHOOKS, check_webhooks, sim_seeds)

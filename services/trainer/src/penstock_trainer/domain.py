@@ -1,0 +1,178 @@
+"""Jobs as the trainer sees them: which attempt is current, and how each one may end. Pure."""
+
+from dataclasses import dataclass, field, replace
+
+from penstock_chassis.message import Cause, Recorded
+from penstock_schemas import (
+    Event,
+    JobCancelled,
+    JobCancelRequested,
+    JobFailed,
+    JobPlaced,
+    JobPreempted,
+    JobRejected,
+    JobRequested,
+    JobStarted,
+    JobSucceeded,
+    ObjectRef,
+)
+
+REASON_LENGTH_MAX = 1024
+"""Characters of a reason, as the contract allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. Attempts are numbers from 1; 0 means that there was none."""
+
+    request: JobRequested
+    placed: JobPlaced | None = None
+    started_attempt: int = 0
+    started_cause: Cause | None = None
+    failed_attempt: int = 0
+    cancel_reason: str = ""
+    preempted_attempt: int = 0
+    preempted_reason: str = ""
+    ended: bool = False
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that may report now, 0 where none may."""
+        if self.ended or self.placed is None or self.placed.attempt <= self.failed_attempt:
+            return 0
+        return self.placed.attempt
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the current attempt was claimed by `job.started`."""
+        return 0 < self.attempt == self.started_attempt
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the current attempt should stop; empty where it should not."""
+        if self.cancel_reason:
+            return self.cancel_reason
+        return self.preempted_reason if 0 < self.preempted_attempt == self.attempt else ""
+
+
+@dataclass
+class State:
+    """Every job by (namespace, job)."""
+
+    jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. `permanent`: trying again cannot help."""
+
+    succeeded: bool
+    reason: str = ""
+    exit_code: int | None = None
+    log_tail: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    output: ObjectRef | None = None
+    seconds: float = 0.0
+    permanent: bool = False
+
+
+def evolve(state: State, recorded: Recorded) -> State:
+    """The state after one event of a job."""
+    event = recorded.event
+    key = (recorded.namespace, event.id)
+    job = state.jobs.get(key)
+    if isinstance(event, JobRequested):
+        if job is None:
+            state.jobs[key] = Job(event)
+    elif job is not None:
+        state.jobs[key] = _after(job, event, recorded.cause)
+    return state
+
+
+def _after(job: Job, event: Event, cause: Cause) -> Job:  # noqa: PLR0911 - a case an event
+    match event:
+        case JobPlaced() if job.placed is None or event.attempt > job.placed.attempt:
+            return replace(job, placed=event)
+        case JobStarted() if event.attempt > job.started_attempt:
+            return replace(job, started_attempt=event.attempt, started_cause=cause)
+        case JobFailed():
+            failed = max(job.failed_attempt, event.attempt)
+            return replace(job, failed_attempt=failed, ended=job.ended or event.final)
+        case JobCancelRequested():
+            return replace(job, cancel_reason=job.cancel_reason or event.reason)
+        case JobPreempted():
+            return replace(job, preempted_attempt=event.attempt, preempted_reason=event.reason)
+        case JobSucceeded() | JobCancelled() | JobRejected():
+            return replace(job, ended=True)
+    return job
+
+
+def current(state: State, namespace: str, name: str, attempt: int) -> Job | None:
+    """The job, where this is the attempt that may report; else None."""
+    job = state.jobs.get((namespace, name))
+    return job if job is not None and 0 < job.attempt == attempt else None
+
+
+def decide_claim(state: State, message: Recorded) -> list[Event]:
+    """Claim a placed attempt, once; where a stop was asked for already, end it instead."""
+    placed = message.event
+    assert isinstance(placed, JobPlaced)
+    job = current(state, message.namespace, placed.job, placed.attempt)
+    if job is None or job.claimed:
+        return []
+    if job.stop_reason:
+        return [_stopped(job)]
+    return [JobStarted(job=placed.job, attempt=placed.attempt, node=placed.node)]
+
+
+def decide_stop(state: State, message: Recorded) -> list[Event]:
+    """End a placed attempt that was asked to stop and never claimed: nothing runs."""
+    job = state.jobs.get((message.namespace, message.event.id))
+    if job is None or not job.attempt or job.claimed or not job.stop_reason:
+        return []
+    return [_stopped(job)]
+
+
+def decide_end(
+    state: State, namespace: str, name: str, attempt: int, outcome: Outcome
+) -> list[Event]:
+    """Say how the attempt ended; a superseded attempt and an ended job say nothing."""
+    job = current(state, namespace, name, attempt)
+    if job is None or not job.claimed:
+        return []
+    if job.cancel_reason:
+        return [_stopped(job)]
+    if outcome.succeeded:
+        return [
+            JobSucceeded(
+                job=name,
+                attempt=attempt,
+                metrics=outcome.metrics,
+                output=outcome.output,
+                seconds=outcome.seconds,
+            )
+        ]
+    preempted = job.stop_reason
+    return [
+        JobFailed(
+            job=name,
+            attempt=attempt,
+            reason=_reason(f"preempted: {preempted}" if preempted else outcome.reason),
+            exit_code=outcome.exit_code,
+            log_tail=outcome.log_tail,
+            final=not preempted and (outcome.permanent or attempt >= job.request.max_attempts),
+            seconds=outcome.seconds,
+        )
+    ]
+
+
+def _stopped(job: Job) -> Event:
+    name = job.request.job
+    if job.cancel_reason:
+        return JobCancelled(job=name, attempt=job.attempt, reason=job.cancel_reason)
+    reason = _reason(f"preempted: {job.stop_reason}")
+    return JobFailed(job=name, attempt=job.attempt, reason=reason, final=False)
+
+
+def _reason(text: str) -> str:
+    return text[:REASON_LENGTH_MAX] or "no reason was given"

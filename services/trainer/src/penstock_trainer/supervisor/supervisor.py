@@ -1,0 +1,197 @@
+"""Tends attempts from their claim to their end, whoever claimed them and whenever.
+
+Everything a task does may be done again after a crash; an error of one attempt is logged and
+tried again with back-off, and touches no other.
+"""
+
+import asyncio
+import math
+from functools import partial
+
+import structlog
+
+from penstock_chassis.decider import Decider
+from penstock_chassis.errors import DigestMismatch, NotFound, Unavailable
+from penstock_chassis.ports import Ports
+from penstock_trainer.domain import Job, Outcome, State, current, decide_end
+from penstock_trainer.errors import InvalidAttempt, NotYetGone, Superseded
+from penstock_trainer.ports import AttemptId, AttemptState, Launcher, Observation
+from penstock_trainer.settings import TrainerSettings
+from penstock_trainer.supervisor.reporting import Reporting
+from penstock_trainer.supervisor.staging import Staging
+
+POLL_SECONDS = 0.5
+"""Between two looks at an attempt's metrics."""
+NOT_GONE_SECONDS = 1.0
+BACKOFF_SECONDS = 0.5
+BACKOFF_SECONDS_MAX = 30.0
+METRIC_NAME_LENGTH_MAX = 128
+
+log = structlog.get_logger("penstock.trainer")
+
+
+class Supervisor:
+    """The tasks of one trainer."""
+
+    def __init__(
+        self,
+        desk: Decider[State],
+        ports: Ports,
+        launcher: Launcher,
+        staging: Staging,
+        settings: TrainerSettings,
+    ) -> None:
+        self.desk = desk
+        self._ports = ports
+        self._launcher = launcher
+        self._staging = staging
+        self.runs = settings.runs
+        self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
+
+    def is_here(self, namespace: str, name: str) -> bool:
+        """Whether the job's newest place is a node of this trainer."""
+        job = self.desk.fold.state.jobs.get((namespace, name))
+        return job is not None and job.placed is not None and self.runs(job.placed.node)
+
+    def tend(self, namespace: str, name: str) -> None:
+        """See that the job's claimed attempt, if any, has its task."""
+        job = self.desk.fold.state.jobs.get((namespace, name))
+        if job is None or not job.claimed or not self.is_here(namespace, name):
+            return
+        attempt = AttemptId(namespace, name, job.attempt)
+        if attempt not in self._tasks:
+            self._staging.hold(namespace, job.request)
+            self._tasks[attempt] = asyncio.create_task(self._tend(attempt, job))
+
+    async def stop(self, namespace: str, name: str) -> None:
+        """Ask the job's attempt to stop where the log says so; its task says how it ended."""
+        job = self.desk.fold.state.jobs.get((namespace, name))
+        if job is not None and job.claimed and job.stop_reason:
+            attempt = AttemptId(namespace, name, job.attempt)
+            await self._launcher.signal_stop(attempt, job.request.grace_seconds, job.stop_reason)
+
+    async def adopt(self) -> None:
+        """Background work: tend what was claimed in an earlier life, then stay."""
+        for namespace, name in list(self.desk.fold.state.jobs):
+            self.tend(namespace, name)
+        await self._sweep()
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Stop tending. The attempts go on: they outlive the trainer."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        """Free what ended before an earlier life could."""
+        try:
+            for attempt in await self._launcher.attempts():
+                job = self.desk.fold.state.jobs.get((attempt.namespace, attempt.job))
+                if job is None or attempt.attempt >= job.attempt > 0:
+                    continue
+                if (await self._launcher.observe(attempt)).ended:
+                    await self._launcher.reap(attempt)
+        except Exception as error:  # noqa: BLE001 - disk not freed now is freed at the next start
+            log.warning("sweep", error=repr(error))
+
+    async def _tend(self, attempt: AttemptId, job: Job) -> None:
+        reporting = Reporting(attempt, self._launcher, self._ports.telemetry)
+        pause_seconds = BACKOFF_SECONDS
+        try:
+            while True:
+                try:
+                    return await self._once(attempt, job, reporting)
+                except NotYetGone as error:
+                    log.info("waiting", attempt=str(attempt), reason=str(error))
+                    await asyncio.sleep(NOT_GONE_SECONDS)
+                except Exception as error:  # noqa: BLE001 - one attempt's error, tried again
+                    log.warning("attempt", attempt=str(attempt), error=repr(error))
+                    await asyncio.sleep(pause_seconds)
+                    pause_seconds = min(2 * pause_seconds, BACKOFF_SECONDS_MAX)
+        finally:
+            self._staging.release(attempt.namespace, job.request)
+            self._tasks.pop(attempt, None)
+
+    async def _once(self, attempt: AttemptId, job: Job, reporting: Reporting) -> None:
+        seen = await self._launcher.observe(attempt)
+        if seen.state is AttemptState.ABSENT:
+            now = current(self.desk.fold.state, attempt.namespace, attempt.job, attempt.attempt)
+            if now is None:
+                return
+            refusal = now.stop_reason or await self._start(attempt, job)
+            if refusal:
+                await self._end(attempt, job, Outcome(False, refusal, permanent=True))
+                return
+        await self.stop(attempt.namespace, attempt.job)
+        seen = await self._follow(attempt, reporting)
+        log_tail = await reporting.end()
+        await self._end(attempt, job, await self._outcome(attempt, seen, log_tail))
+        await self._launcher.reap(attempt)
+
+    async def _start(self, attempt: AttemptId, job: Job) -> str:
+        """Start it; why it can never start, or nothing."""
+        assert job.placed is not None
+        try:
+            spec = await self._staging.spec(attempt.namespace, job.request, job.placed)
+            await self._launcher.start(spec)
+        except NotYetGone:
+            for other in await self._launcher.attempts():
+                same = (other.namespace, other.job) == (attempt.namespace, attempt.job)
+                if same and other.attempt < attempt.attempt:
+                    await self._launcher.signal_stop(other, None, "superseded")
+            raise
+        except (NotFound, DigestMismatch) as error:
+            return f"an input or the source is not what was asked for: {error}"
+        except (InvalidAttempt, Superseded) as error:
+            return str(error)
+        return ""
+
+    async def _follow(self, attempt: AttemptId, reporting: Reporting) -> Observation:
+        watch = asyncio.create_task(self._launcher.watch(attempt))
+        try:
+            while True:
+                done, _ = await asyncio.wait({watch}, timeout=POLL_SECONDS)
+                if done:
+                    return watch.result()
+                try:
+                    await reporting.metrics()
+                except Unavailable as error:
+                    log.warning("telemetry", attempt=str(attempt), error=str(error))
+        finally:
+            watch.cancel()
+
+    async def _outcome(self, attempt: AttemptId, seen: Observation, log_tail: str) -> Outcome:
+        record = seen.record
+        if record is None:
+            return Outcome(False, seen.why or "the attempt was lost", log_tail=log_tail)
+        seconds = max(0.0, record.ended_at - record.started_at)
+        failed = partial(Outcome, False, log_tail=log_tail, seconds=seconds)
+        if not record.succeeded:
+            return failed(reason=record.reason, exit_code=record.exit_code)
+        left = await self._launcher.collect(attempt)
+        if left.result_refused:
+            return failed(reason=f"its result is not valid: {left.result_refused}", exit_code=0)
+        output = None
+        if left.output_dir is not None:
+            try:
+                output = await self._ports.objects.put_folder(attempt.namespace, left.output_dir)
+            except ValueError as error:
+                return failed(reason=f"its output cannot be stored: {error}", exit_code=0)
+        found = (left.result or {}).get("metrics") or {}
+        metrics = {
+            name: float(value)
+            for name, value in found.items()
+            if 0 < len(name) <= METRIC_NAME_LENGTH_MAX and math.isfinite(value)
+        }
+        return Outcome(True, metrics=metrics, output=output, seconds=seconds)
+
+    async def _end(self, attempt: AttemptId, job: Job, outcome: Outcome) -> None:
+        assert job.started_cause is not None
+        await self.desk.decide(
+            job.started_cause,
+            lambda state: decide_end(
+                state, attempt.namespace, attempt.job, attempt.attempt, outcome
+            ),
+        )
