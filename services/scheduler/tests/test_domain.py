@@ -394,6 +394,15 @@ def test_a_job_says_that_no_node_takes_jobs(nodes: tuple[Event, ...], why: str) 
     assert explain(book.state, TEAM, "j") == why
 
 
+def test_the_page_is_the_last_of_its_batch() -> None:
+    # A fold that stopped between a page and placements behind it would pass the next page's guard.
+    book = Book(node(cpu=2))
+    book.queue("a")
+    book.queue("b")
+    decided = decide_plan(book.state, "default", plan_cause(plan(book.state)))
+    assert [d.event.type for d in decided] == ["job.placed", "job.placed", "plan.committed"]
+
+
 NODES = st.sampled_from(["n-0", "n-1", "n-2"])
 TEAMS = st.sampled_from(["vision", "speech"])
 PICK = st.integers(0, 10**6)

@@ -54,10 +54,10 @@ class Planner:
     async def register(self) -> None:
         """Say what the log does not know yet about the declared nodes."""
         while True:
-            await _current(self.desk)
-            if not unregistered(self.desk.fold.state, self.declared):
+            state = await self.desk.settle()
+            if not unregistered(state, self.declared):
                 return
-            id = inventory_cause(self.desk.fold.state, self.declared)
+            id = inventory_cause(state, self.declared)
             rule = partial(decide_inventory, declared=self.declared, ledger=self.ledger, cause=id)
             if await self.desk.decide(Cause(id, SYSTEM_NAMESPACE, id), rule):
                 return
@@ -89,8 +89,3 @@ async def on_queue_requested(planner: Planner, message: Recorded) -> None:
 async def on_cluster_changed(planner: Planner, message: Recorded) -> None:
     """A job waits, an end made room, a node or a quota is another: plan."""
     await planner.settle(message.sequence)
-
-
-async def _current(desk: Decider[State]) -> None:
-    """Wait until the fold holds everything that this desk appended."""
-    await desk.decide(Cause("", SYSTEM_NAMESPACE, ""), lambda _: ())
