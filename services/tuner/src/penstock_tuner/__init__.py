@@ -1,1 +1,1 @@
-"""Penstock tuner: experiments and trials."""
+"""The tuner: experiments, and the trials that search for their best parameters."""

@@ -15,24 +15,22 @@ from penstock_schemas import (
 )
 from penstock_tuner.adapters.optuna_suggester import OptunaSuggester
 from penstock_tuner.domain import State, evolve
-from penstock_tuner.handlers import Desk, on_experiment_requested, on_job_ended
+from penstock_tuner.handlers import Tuner, on_experiment_requested, on_job_ended
 from penstock_tuner.ports import Suggester
 from penstock_tuner.settings import TunerSettings
 
 
 def build(settings: TunerSettings, ports: Ports, suggester: Suggester | None = None) -> Service:
-    """The tuner on its ports. `serial="all"`: trials of one experiment end side by side, and
-    each end decides about the experiment as a whole."""
+    """The tuner on its ports; draws by Optuna unless another `suggester` is given."""
     fold = Fold({"experiment", "trial", "job"}, State(), evolve)
-    decider = Decider("tuner", ports.log, ports.clock, fold)
-    desk = Desk(decider, suggester or OptunaSuggester())
-    ended = partial(on_job_ended, desk)
+    desk = Decider("tuner", ports.log, ports.clock, fold)
+    tuner = Tuner(desk, suggester or OptunaSuggester(), settings.trials_per_append)
+    ended = partial(on_job_ended, tuner)
     return Service(
         name="tuner",
         folds=[fold],
-        serial="all",
         handlers={
-            ExperimentRequested: partial(on_experiment_requested, desk),
+            ExperimentRequested: partial(on_experiment_requested, tuner),
             JobSucceeded: ended,
             JobFailed: ended,
             JobRejected: ended,
@@ -45,5 +43,5 @@ SERVICE = ServiceSpec(
     name="tuner",
     settings=TunerSettings,
     build=build,
-    summary="experiments and trials: which parameters to try next",
+    summary="experiments, and the trials that search for their best parameters",
 )

@@ -1,17 +1,26 @@
-"""The port of the tuner: where suggestions come from."""
+"""The tuner's outside role: a sampler."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from penstock_tuner.domain.state import Experiment
-from penstock_tuner.domain.suggestion import Suggestion
+from penstock_tuner.domain import PastTrial, Search, Suggestion
 
 
 class Suggester(Protocol):
-    """Proposes parameters."""
+    """Draws the parameters of a trial.
 
-    async def suggest(self, experiment: Experiment, number: int) -> Suggestion:
-        """Parameters for trial `number`, from the trials before it, running ones included.
+    The answer depends on the arguments alone: asked again after a crash, with the same history,
+    it is the same. It never blocks the event loop.
+    """
 
-        The same experiment and number give the same suggestion, also in another process.
-        """
+    @property
+    def library(self) -> str:
+        """The library and its version, recorded with each suggestion. May be empty before the
+        first one."""
+        ...
+
+    async def suggest(
+        self, search: Search, history: Sequence[PastTrial], number: int
+    ) -> Suggestion:
+        """The parameters of trial `number`, given all trials before it in number order."""
         ...

@@ -1,22 +1,31 @@
-"""A fake suggester: deterministic, no library."""
+"""A fake of the tuner's port."""
 
-from penstock_schemas import Categorical
-from penstock_tuner.domain.state import Experiment
-from penstock_tuner.domain.suggestion import Suggestion
+import random
+from collections.abc import Sequence
 
-STEPS = 10
+from pydantic import JsonValue
+
+from penstock_schemas import Categorical, Float
+from penstock_tuner.domain import PastTrial, Search, Suggestion
 
 
-class FakeSuggester:
-    """Walks each range in tenths, by the number of the trial."""
+class SeededSuggester:
+    """Draws from the seed and the number alone, at once and without a library."""
 
-    async def suggest(self, experiment: Experiment, number: int) -> Suggestion:
+    library = "seeded 1"
+
+    async def suggest(
+        self, search: Search, history: Sequence[PastTrial], number: int
+    ) -> Suggestion:
         """See `Suggester.suggest`."""
-        params: dict[str, object] = {}
-        for name, space in experiment.request.space.items():
+        assert [trial.number for trial in history] == list(range(number))
+        chance = random.Random(f"{search.seed} {number}")
+        params: dict[str, JsonValue] = {}
+        for name, space in search.space.items():
             if isinstance(space, Categorical):
-                params[name] = space.choices[number % len(space.choices)]
+                params[name] = chance.choice(space.choices)
+            elif isinstance(space, Float):
+                params[name] = chance.uniform(space.low, space.high)
             else:
-                value = space.low + (space.high - space.low) * (number % STEPS) / STEPS
-                params[name] = int(value) if space.kind == "int" else value
-        return Suggestion(number, params, "fake", "fake 1")
+                params[name] = chance.randint(space.low, space.high)
+        return Suggestion(params, {"drawn": number})

@@ -12,19 +12,19 @@ from penstock_gateway.domain.view import Row
 
 
 class Graph:
-    """Nodes by key and edges from cause to effect, both in the order of their finding."""
+    """Nodes by id and edges from cause to effect, both in the order of their finding."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
         self.edges: dict[tuple[str, str], None] = {}
 
-    def node(self, noun: str, id: str, part: str = "", **columns: Any) -> str:
-        """Add a node; its key. `part` tells versions of one thing apart."""
-        key = f"{noun}/{id}" + (f"@{part}" if part else "")
-        if key not in self.nodes:
-            label = f"{noun} {id}" + (f" {_short(part)}" if part else "")
-            self.nodes[key] = {"key": key, "noun": noun, "id": id, "label": label, **columns}
-        return key
+    def node(self, noun: str, name: str, part: str = "", label: str = "", **columns: Any) -> str:
+        """Add a node; its id in the graph. `part` tells versions of one thing apart."""
+        id = f"{noun}/{name}" + (f"@{part}" if part else "")
+        if id not in self.nodes:
+            label = label or (f"{name} {_short(part)}" if part else name)
+            self.nodes[id] = {"id": id, "noun": noun, "name": name, "label": label, **columns}
+        return id
 
     def edge(self, cause: str, effect: str) -> None:
         """Add an edge."""
@@ -48,11 +48,11 @@ def lineage(rows: ReadModel, model: Row) -> dict[str, Any]:
             "model",
             model["id"],
             str(number),
+            f"{model['id']} version {number}",
             model_version=number,
             metrics=version["metrics"],
             aliases=version["aliases"],
         )
-        graph.nodes[key]["label"] = f"model {model['id']} version {number}"
         _upstream(rows, graph, namespace, key, version["lineage"])
         _downstream(rows, graph, namespace, key, model["id"], number)
     return graph.document()
@@ -111,11 +111,11 @@ def _downstream(
                     "endpoint",
                     endpoint["id"],
                     str(revision),
+                    f"{endpoint['id']} revision {revision}",
                     revision=revision,
                     since=served["since"],
                     until=served["until"],
                 )
-                graph.nodes[effect]["label"] = f"endpoint {endpoint['id']} revision {revision}"
                 graph.edge(key, effect)
 
 

@@ -1,1 +1,1 @@
-"""The tuner's adapters, one module a library."""
+"""Sampling libraries behind the port `Suggester`."""

@@ -1,7 +1,13 @@
-"""How an experiment goes on: which trials start, what an ended job means, when it is over."""
+"""What the tuner decides: each rule looks at what was done so far and says what is missing.
+
+Trials are numbered densely, and starting number n is guarded by "there is no trial n yet", so to
+start one its starter must know all before it: the numbers need no other lock, and what it does
+not know yet (the end of a trial) only makes it start fewer than it could.
+"""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from penstock_chassis.message import Recorded
 from penstock_schemas import (
@@ -9,8 +15,6 @@ from penstock_schemas import (
     ExperimentCompleted,
     ExperimentRejected,
     ExperimentRequested,
-    Float,
-    Int,
     JobCancelled,
     JobFailed,
     JobRejected,
@@ -22,170 +26,191 @@ from penstock_schemas import (
     TrialStarted,
     derived_id,
 )
-from penstock_tuner.domain.state import Experiment, State
-from penstock_tuner.domain.suggestion import Suggestion
+from penstock_tuner.domain.faults import fault_of
+from penstock_tuner.domain.history import Suggestion
+from penstock_tuner.domain.state import Experiment, Key, Phase, State, Status, Trial
+
+REASON_LENGTH_MAX = 1000
 
 
-def refuse_if_wrong(state: State, message: Recorded) -> list[Event]:
-    """Answer a request that makes no sense, or that asks for a name already taken otherwise."""
-    request = message.event
-    assert isinstance(request, ExperimentRequested)
-    experiment = state.experiments[message.namespace, request.experiment]
-    if experiment.cause.id != message.id:
-        return []  # a repetition: the first request is the experiment
-    problem = _problem(request)
-    if problem is None or experiment.over:
-        return []
-    field, reason, fix = problem
-    return [
-        ExperimentRejected(
-            experiment=request.experiment, request=message.id, reason=reason, field=field, fix=fix
-        )
-    ]
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A suggestion for a trial number, and which library made it."""
+
+    number: int
+    suggestion: Suggestion
+    library: str
 
 
-def _problem(request: ExperimentRequested) -> tuple[str, str, str] | None:
-    for name, space in request.space.items():
-        field = f"space.{name}"
-        if isinstance(space, Float | Int):
-            if space.low > space.high:
-                return field, f"low {space.low} is above high {space.high}", "swap the bounds"
-            if space.log and space.low <= 0:
-                return field, f"a logarithmic scale needs low above 0, not {space.low}", "raise low"
-            if space.log and space.step not in (None, 1):
-                return field, "log and step exclude each other", "leave one of them out"
-            if space.step is not None and space.step <= 0:
-                return field, f"step {space.step} is not above 0", "use a positive step"
-        if name in request.params:
-            return field, f"{name} is both fixed in params and searched", "leave one of them out"
-    return None
+def decide_request(state: State, message: Recorded) -> list[Event]:
+    """Refuse an experiment that cannot be searched, or whose name is taken; else nothing.
 
-
-def wanted(state: State, namespace: str, name: str) -> tuple[int, ...]:
-    """The numbers of the trials that should start now."""
-    experiment = state.experiments.get((namespace, name))
-    if experiment is None or experiment.over or _hopeless(experiment):
-        return ()
-    request = experiment.request
-    free = min(
-        request.parallel_trials - experiment.running, request.max_trials - len(experiment.trials)
-    )
-    first = len(experiment.trials)
-    return tuple(range(first, first + max(free, 0)))
-
-
-def continue_experiment(
-    state: State, namespace: str, name: str, suggestions: Sequence[Suggestion]
-) -> list[Event]:
-    """Start the next trial where its suggestion is among those at hand, or end the experiment.
-
-    One trial an append: a trial and its job appear together or not at all.
+    The same request again, word for word, is no other experiment and is not refused.
     """
-    experiment = state.experiments.get((namespace, name))
-    if experiment is None or experiment.over:
+    event = message.event
+    assert isinstance(event, ExperimentRequested)
+    known = state.experiments[message.namespace, event.experiment]
+    if known.request_id != message.id:
+        return _answer_second(state, known, message, event)
+    fault = fault_of(event) if known.phase is Phase.ASKED else None
+    if fault is None:
         return []
-    numbers = wanted(state, namespace, name)
-    if numbers:
-        ready = {suggestion.number: suggestion for suggestion in suggestions}
-        suggestion = ready.get(numbers[0])
-        return _start(experiment, suggestion) if suggestion is not None else []
-    if experiment.running:
-        return []
-    return [_completed(experiment)]
+    return [_rejected(event, message.id, fault.reason, fault.field, fault.fix)]
 
 
-def _start(experiment: Experiment, suggestion: Suggestion) -> list[Event]:
+def _answer_second(
+    state: State, known: Experiment, message: Recorded, event: ExperimentRequested
+) -> list[Event]:
+    """Answer a request for a name that was taken when it was made."""
+    if (message.namespace, message.id) not in state.wishes:
+        return []
+    if known.phase is Phase.REJECTED:
+        reason = f"an earlier request for {event.experiment!r} was still being refused"
+        return [_rejected(event, message.id, reason, "experiment", "ask again")]
+    if known.request == event:
+        return []
+    reason = f"there is an experiment {event.experiment!r} already, with other content"
+    return [_rejected(event, message.id, reason, "experiment", "choose another name")]
+
+
+def _rejected(
+    event: ExperimentRequested, request: str, reason: str, field: str, fix: str
+) -> ExperimentRejected:
+    return ExperimentRejected(
+        experiment=event.experiment,
+        request=request,
+        reason=reason[:REASON_LENGTH_MAX],
+        field=field,
+        fix=fix,
+    )
+
+
+def open_numbers(experiment: Experiment) -> range:
+    """The numbers of the trials to start now."""
+    if experiment.phase not in (Phase.ASKED, Phase.RUNNING) or experiment.given_up:
+        return range(0)
     request = experiment.request
-    trial = f"{request.experiment}-{suggestion.number}"
-    job = derived_id(experiment.cause.id, "trial job", suggestion.number)
+    free = max(0, request.parallel_trials - experiment.running)
+    return range(experiment.started, min(experiment.started + free, request.max_trials))
+
+
+def decide_start(state: State, key: Key, drawn: Sequence[Drawn]) -> list[Event]:
+    """Start the drawn trials with their jobs; nothing where these are no longer the next."""
+    experiment = state.experiments[key]
+    numbers = list(open_numbers(experiment)[: len(drawn)])
+    if not drawn or [one.number for one in drawn] != numbers or fault_of(experiment.request):
+        return []
+    return [event for one in drawn for event in _started(experiment, one)]
+
+
+def _started(experiment: Experiment, drawn: Drawn) -> list[Event]:
+    request = experiment.request
+    trial = f"{request.experiment}-{drawn.number}"
+    job = derived_id(experiment.request_id, "trial job", drawn.number)
+    params = dict(drawn.suggestion.params)
     return [
         TrialStarted(
             trial=trial,
             experiment=request.experiment,
-            number=suggestion.number,
-            params=suggestion.params,
+            number=drawn.number,
+            params=params,
             job=job,
-            sampler=suggestion.sampler,
-            library=suggestion.library,
-            attributes=suggestion.attributes,
+            sampler=request.sampler,
+            library=drawn.library,
+            attributes=dict(drawn.suggestion.attributes),
         ),
         JobRequested(
             job=job,
             program=request.program,
             queue=request.queue,
-            params=request.params | suggestion.params,
+            params={**request.params, **params},
             inputs=request.inputs,
             resources=request.resources,
             max_attempts=request.max_attempts,
             origin=Origin(noun="trial", id=trial),
+            target=None,
         ),
     ]
 
 
-def _hopeless(experiment: Experiment) -> bool:
-    return experiment.count("failed") > experiment.request.max_failed_trials
-
-
-def _completed(experiment: Experiment) -> ExperimentCompleted:
-    failed = experiment.count("failed")
-    reason = f"all {len(experiment.trials)} trials ended"
-    if _hopeless(experiment):
-        allowed = experiment.request.max_failed_trials
-        reason = f"{failed} trials failed; more than the {allowed} that max_failed_trials allows"
-    best = experiment.best
-    return ExperimentCompleted(
-        experiment=experiment.request.experiment,
-        best_trial=best.started.trial if best else None,
-        best_value=best.value if best else None,
-        succeeded=experiment.count("completed"),
-        failed=failed,
-        pruned=experiment.count("pruned"),
-        seconds=max((experiment.changed_at - experiment.requested_at).total_seconds(), 0.0),
-        reason=reason,
-    )
-
-
-def experiment_of(state: State, namespace: str, job: str) -> str | None:
-    """The experiment that a job is a trial of."""
-    found = state.trial_of_job.get((namespace, job))
-    return found[0] if found else None
-
-
-def complete_trial(state: State, message: Recorded) -> list[Event]:
-    """What the end of a trial's job means for the trial; nothing where it has ended already."""
-    found = state.trial_of_job.get((message.namespace, message.event.id))
-    if found is None:
+def decide_trial_end(state: State, message: Recorded) -> list[Event]:
+    """End the trial whose job ended; nothing for other jobs, and for trials that ended."""
+    job = state.jobs.get((message.namespace, message.event.id))
+    if job is None:
         return []
-    name, number = found
-    experiment = state.experiments[message.namespace, name]
-    trial = experiment.trials[number]
-    if trial.ended is not None:
+    key = message.namespace, job.experiment
+    trial = state.trials[key][job.number]
+    if trial.status is not Status.RUNNING:
         return []
     event = message.event
     if isinstance(event, JobSucceeded):
-        metric = experiment.request.objective.metric
-        value = event.metrics.get(metric)
-        if value is not None and math.isfinite(value):
-            return [
-                TrialCompleted(
-                    trial=trial.started.trial,
-                    experiment=name,
-                    number=number,
-                    value=value,
-                    metrics=event.metrics,
-                    job=event.job,
-                    output=event.output,
-                )
-            ]
-        reported = ", ".join(sorted(event.metrics)) or "none"
-        reason = f"the job succeeded without the metric {metric!r}; it reported: {reported}"
-    elif isinstance(event, JobFailed):
-        if not event.final:
-            return []
-        reason = f"the job failed: {event.reason}"
-    else:
-        assert isinstance(event, JobRejected | JobCancelled)
-        reason = f"the job was {event.type.split('.')[1]}: {event.reason}"
+        return [_valued(state.experiments[key], trial, event)]
+    if isinstance(event, JobFailed):
+        return [_failed(trial, f"its job failed: {event.reason}")] if event.final else []
+    if isinstance(event, JobRejected):
+        # Somebody's other request under this id may be refused; that is not this trial's end.
+        ours = event.request == job.request_id
+        return [_failed(trial, f"its job was refused: {event.reason}")] if ours else []
+    assert isinstance(event, JobCancelled)
+    return [_failed(trial, f"its job was cancelled: {event.reason}")]
+
+
+def _valued(experiment: Experiment, trial: Trial, event: JobSucceeded) -> Event:
+    metric = experiment.request.objective.metric
+    value = event.metrics.get(metric)
+    if value is None:
+        there = ", ".join(sorted(event.metrics)) or "none"
+        reason = f"its job succeeded without reporting the metric {metric!r} (reported: {there})"
+        return _failed(trial, reason)
+    if not math.isfinite(value):
+        return _failed(trial, f"its metric {metric!r} is {value}, which is no number to compare")
+    return TrialCompleted(
+        trial=trial.started.trial,
+        experiment=trial.started.experiment,
+        number=trial.number,
+        value=value,
+        metrics=event.metrics,
+        job=event.job,
+        output=event.output,
+    )
+
+
+def _failed(trial: Trial, reason: str) -> TrialFailed:
+    return TrialFailed(
+        trial=trial.started.trial,
+        experiment=trial.started.experiment,
+        number=trial.number,
+        reason=reason[:REASON_LENGTH_MAX],
+    )
+
+
+def decide_completion(state: State, key: Key) -> list[Event]:
+    """Complete an experiment once no trial runs and none will start."""
+    experiment = state.experiments[key]
+    request = experiment.request
+    everything = experiment.started == request.max_trials
+    if experiment.phase is not Phase.RUNNING or experiment.running:
+        return []
+    if not everything and not experiment.given_up:
+        return []
+    reason = f"all {request.max_trials} trials ended"
+    if not everything:
+        reason = (
+            f"{experiment.failed} trials failed, more than the {request.max_failed_trials} "
+            "that max_failed_trials allows"
+        )
+    assert experiment.last_end is not None
+    seconds = (experiment.last_end - experiment.requested_at).total_seconds()
+    best = experiment.best
     return [
-        TrialFailed(trial=trial.started.trial, experiment=name, number=number, reason=reason[:1024])
+        ExperimentCompleted(
+            experiment=request.experiment,
+            best_trial=best.started.trial if best else None,
+            best_value=best.value if best else None,
+            succeeded=experiment.succeeded,
+            failed=experiment.failed,
+            pruned=experiment.pruned,
+            seconds=max(0.0, seconds),
+            reason=reason,
+        )
     ]

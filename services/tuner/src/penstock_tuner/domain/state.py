@@ -1,118 +1,101 @@
-"""What the tuner knows: experiments with their trials, folded from the log."""
+"""Experiments and trials as the log tells them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from enum import Enum
 
-from penstock_chassis.message import Cause, Recorded
-from penstock_schemas import (
-    ExperimentCompleted,
-    ExperimentRejected,
-    ExperimentRequested,
-    TrialCompleted,
-    TrialFailed,
-    TrialPruned,
-    TrialStarted,
-)
+from penstock_schemas import ExperimentRequested, TrialStarted
 
-Ended = Literal["completed", "failed", "pruned"]
 Key = tuple[str, str]
-"""Namespace and id."""
+"""Namespace, and the name of an experiment or the id of a job."""
 
 
-@dataclass(frozen=True)
+class Phase(Enum):
+    """Where an experiment stands."""
+
+    ASKED = "asked"
+    """Requested; it has no trial yet."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+
+
+class Status(Enum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial; `value` is its objective where it completed."""
+    """A trial: its recorded suggestion is the truth, whatever a sampler would say today."""
 
     started: TrialStarted
-    ended: Ended | None = None
+    status: Status = Status.RUNNING
     value: float | None = None
+    """Its objective: its result where it succeeded, its last where it was pruned."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the experiment, from 0."""
+        return self.started.number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Experiment:
-    """One experiment; `trials` are in the order of their numbers, from 0 without gaps."""
+    """An experiment and the counts of its trials."""
 
+    namespace: str
     request: ExperimentRequested
-    cause: Cause
+    request_id: str
     requested_at: datetime
-    changed_at: datetime
-    trials: tuple[Trial, ...] = ()
-    over: bool = False
+    phase: Phase = Phase.ASKED
+    started: int = 0
+    """Trials started so far; the next has this number."""
+    succeeded: int = 0
+    failed: int = 0
+    pruned: int = 0
+    best: Trial | None = None
+    last_end: datetime | None = None
+    """When the last trial ended."""
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.namespace, self.request.experiment
 
     @property
     def running(self) -> int:
-        """How many trials have started and not ended."""
-        return sum(trial.ended is None for trial in self.trials)
-
-    def count(self, ended: Ended) -> int:
-        """How many trials ended so."""
-        return sum(trial.ended == ended for trial in self.trials)
+        """Trials that have not ended."""
+        return self.started - self.succeeded - self.failed - self.pruned
 
     @property
-    def best(self) -> Trial | None:
-        """The completed trial with the best objective, the earliest of equals."""
-        done = [t for t in self.trials if t.ended == "completed" and t.value is not None]
-        if not done:
-            return None
-        sign = 1 if self.request.objective.goal == "maximize" else -1
-        return max(done, key=lambda t: (sign * (t.value or 0.0), -t.started.number))
+    def given_up(self) -> bool:
+        """Whether so many trials failed that no further one starts."""
+        return self.failed > self.request.max_failed_trials
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """Which trial a job belongs to."""
+
+    experiment: str
+    number: int
+    request_id: str | None = None
+    """The id of the job's request; None until it is folded (it follows its trial at once)."""
 
 
 @dataclass
 class State:
-    """All experiments, and which trial each of their jobs belongs to."""
+    """Everything that the tuner decides from."""
 
     experiments: dict[Key, Experiment] = field(default_factory=dict)
-    trial_of_job: dict[Key, tuple[str, int]] = field(default_factory=dict)
-
-
-def evolve(state: State, recorded: Recorded) -> State:
-    """The state after one event; changes `state` in place."""
-    event, namespace = recorded.event, recorded.namespace
-    match event:
-        case ExperimentRequested():
-            key = (namespace, event.experiment)
-            if key not in state.experiments:  # the first request is the experiment
-                state.experiments[key] = Experiment(
-                    event, recorded.cause, recorded.time, recorded.time
-                )
-        case ExperimentCompleted() | ExperimentRejected():
-            _change(state, (namespace, event.experiment), recorded, over=True)
-        case TrialStarted():
-            experiment = state.experiments.get((namespace, event.experiment))
-            if experiment is not None and event.number == len(experiment.trials):
-                trials = (*experiment.trials, Trial(event))
-                _change(state, (namespace, event.experiment), recorded, trials=trials)
-                state.trial_of_job[namespace, event.job] = (event.experiment, event.number)
-        case TrialCompleted():
-            _end(state, recorded, event.experiment, event.number, "completed", event.value)
-        case TrialFailed():
-            _end(state, recorded, event.experiment, event.number, "failed", None)
-        case TrialPruned():
-            _end(state, recorded, event.experiment, event.number, "pruned", event.value)
-        case _:
-            pass
-    return state
-
-
-def _end(
-    state: State, recorded: Recorded, name: str, number: int, ended: Ended, value: float | None
-) -> None:
-    experiment = state.experiments.get((recorded.namespace, name))
-    if experiment is None or number >= len(experiment.trials):
-        return
-    trials = list(experiment.trials)
-    if trials[number].ended is None:
-        trials[number] = replace(trials[number], ended=ended, value=value)
-        _change(state, (recorded.namespace, name), recorded, trials=tuple(trials))
-
-
-def _change(state: State, key: Key, recorded: Recorded, **changes: object) -> None:
-    experiment = state.experiments.get(key)
-    if experiment is not None:
-        state.experiments[key] = replace(
-            experiment,
-            changed_at=recorded.time,
-            **changes,  # type: ignore[arg-type]
-        )
+    trials: dict[Key, list[Trial]] = field(default_factory=dict)
+    """By experiment, in number order."""
+    jobs: dict[Key, TrialJob] = field(default_factory=dict)
+    """The trials' jobs, by namespace and job."""
+    wishes: set[Key] = field(default_factory=set)
+    """Requests for a name that was taken, not answered yet: by namespace and event id."""
