@@ -1,0 +1,378 @@
+"""The whole lifecycle on real flights, wired only by events; run it with `make demo`.
+
+January to March are registered; everything up to a served, promoted model follows from that one
+event. Then a signed webhook says that April to June have arrived, and the retraining runs by
+itself, while a client keeps asking the endpoint. Nothing here tells a service what to do next.
+"""
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+from prepare import write_month
+from rich.console import Console
+from rich.table import Table
+
+import penstock
+from penstock.client.sync import Client
+from penstock.model_folder import load_model
+from penstock_schemas import (
+    Action,
+    EndpointRequested,
+    FeaturesRequested,
+    ObjectRef,
+    TriggerRequested,
+)
+
+HERE = Path(__file__).parent
+NAMESPACE = "demo"
+NAME = "flight-lateness"
+DATASET = "flights"
+SOURCE = "airline"
+HOLDOUT_DAYS = 10
+TRIALS = 8
+PARALLEL = 2
+READY_SECONDS = 60.0
+STEP_SECONDS = 300.0
+ASKING_ROWS = 5
+MIN_GAIN_AUC = 0.002
+SCRIPTS = ("train.py", "baseline.py", "evaluate.py")
+QUIET = frozenset({"plan.committed", "job.queued", "node.registered"})
+"""Events that are true and of no interest to somebody who watches."""
+
+console = Console(highlight=False)
+
+
+@contextlib.contextmanager
+def platform(directory: Path, secret: str, *, keep: bool) -> Iterator[dict[str, Any]]:
+    """`penstock up` in its own process; what it said when it was ready."""
+    environment = os.environ | {
+        "PENSTOCK_GATEWAY_WEBHOOK_SECRETS": json.dumps({f"{NAMESPACE}/{SOURCE}": secret}),
+    }
+    penstock_command = Path(sys.executable).with_name("penstock")
+    with (directory / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [penstock_command, "up", "--data-dir", directory / "data", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            start_new_session=keep,
+            text=True,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit((directory / "up.log").read_text())
+    try:
+        yield json.loads(line)
+    finally:
+        if not keep:
+            process.terminate()
+            process.wait(READY_SECONDS)
+
+
+def stage(directory: Path, months: range) -> list[Path]:
+    """The Parquet files of some months."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return [path for month in months for path in write_month(directory, month)]
+
+
+def declare(client: Client) -> None:
+    """Say once what shall happen; from here on events do the rest."""
+    with tempfile.TemporaryDirectory() as folder:
+        for script in SCRIPTS:
+            (Path(folder) / script).write_bytes((HERE / script).read_bytes())
+        scripts = client.upload(folder)
+    repository = client.upload(HERE / "features")
+    gate = {
+        "program": _program("evaluate.py", scripts),
+        "objective": {"metric": "auc"},
+        "inputs": {"holdout": "${event.holdout}"},
+        "min_gain": MIN_GAIN_AUC,
+    }
+    client.publish(
+        FeaturesRequested(
+            features=NAME,
+            dataset=DATASET,
+            repository=repository,
+            feature_service="flight_lateness",
+            entity_table="flights",
+            holdout_days=HOLDOUT_DAYS,
+        )
+    )
+    client.publish(EndpointRequested(endpoint=NAME, model=NAME))
+    materialized = f"event.features == '{NAME}'"
+    client.publish(
+        _trigger(
+            "months-arrived",
+            "webhook.received",
+            f"meta.namespace == '{NAMESPACE}' && event.source == '{SOURCE}'",
+            "dataset.requested",
+            {"dataset": DATASET, "files": "${event.data.files}", "extends": "latest"},
+        )
+    )
+    client.publish(
+        _trigger(
+            "baseline",
+            "features.materialized",
+            f"{materialized} && number == 1",
+            "job.requested",
+            {
+                "job": "baseline",
+                "program": _program("baseline.py", scripts),
+                "inputs": {"training": "${event.training}"},
+                "target": {"model": NAME, "gate": None},
+            },
+        )
+    )
+    client.publish(
+        _trigger(
+            "retrain",
+            "features.materialized",
+            materialized,
+            "experiment.requested",
+            {
+                "experiment": "flights-${string(number)}",
+                "program": _program("train.py", scripts),
+                "space": {
+                    "learning_rate": {"kind": "float", "low": 0.03, "high": 0.2, "log": True},
+                    "max_leaf_nodes": {"kind": "int", "low": 8, "high": 48},
+                    "min_samples_leaf": {"kind": "int", "low": 20, "high": 300, "log": True},
+                    "max_iter": {"kind": "int", "low": 40, "high": 80},
+                },
+                "objective": {"metric": "auc"},
+                "max_trials": TRIALS,
+                "parallel_trials": PARALLEL,
+                "seed": 7,
+                "params": {"report_every": 20},
+                "inputs": {"training": "${event.training}"},
+                "target": {"model": NAME, "gate": gate},
+            },
+        )
+    )
+
+
+def _program(script: str, source: ObjectRef) -> dict[str, Any]:
+    return {"command": ["{python}", script], "source": source.model_dump(mode="json")}
+
+
+def _trigger(name: str, on: str, when: str, type: str, data: dict[str, Any]) -> TriggerRequested:
+    return TriggerRequested(trigger=name, on=on, when=when, do=Action(type=type, data=data))
+
+
+def watch(url: str, started: float) -> None:
+    """Print what happens, as it happens."""
+    client = penstock.connect(url, NAMESPACE)
+    with contextlib.suppress(penstock.PenstockError, httpx.HTTPError):
+        for event in client.subscribe(after=0):
+            if event.type not in QUIET:
+                console.print(
+                    f"{time.monotonic() - started:6.1f} s  {event.type:<24} "
+                    f"{event.payload.get(event.noun, event.id)!s:<38.38} {_what(event.payload)}",
+                    soft_wrap=True,
+                )
+
+
+def _what(payload: dict[str, Any]) -> str:
+    if "value" in payload:
+        return f"auc {payload['value']:.4f}"
+    for name in ("reason", "training_rows", "dataset_version", "produced_id", "params"):
+        if payload.get(name):
+            return f"{name} {payload[name]}"[:70]
+    return ""
+
+
+class Asker(threading.Thread):
+    """A client that keeps asking the endpoint and counts what it is told."""
+
+    def __init__(self, url: str, body: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self.answered: dict[str, int] = {}
+        self.failed: list[str] = []
+        self._url, self._body = url, body
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        with httpx.Client(timeout=30) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.post(self._url, json=self._body)
+                    answer.raise_for_status()
+                except httpx.HTTPError as error:
+                    self.failed.append(repr(error))
+                else:
+                    version = str(answer.json()["model_version"])
+                    self.answered[version] = self.answered.get(version, 0) + 1
+                self._stop.wait(0.02)
+
+    def finish(self) -> None:
+        self._stop.set()
+        self.join()
+
+
+def send_webhook(url: str, secret: str, body: dict[str, Any]) -> httpx.Response:
+    """A delivery signed as Standard Webhooks asks (HMAC-SHA256)."""
+    content = json.dumps(body).encode()
+    message_id, stamp = f"msg_{secrets.token_hex(12)}", str(int(datetime.now(UTC).timestamp()))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = hmac.new(key, f"{message_id}.{stamp}.".encode() + content, hashlib.sha256).digest()
+    answer = httpx.post(
+        f"{url}/v1/webhooks/{NAMESPACE}/{SOURCE}",
+        content=content,
+        headers={
+            "content-type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+        },
+        timeout=30,
+    )
+    answer.raise_for_status()
+    return answer
+
+
+def wait_for_version(client: Client, version: int) -> None:
+    """Wait until a rollout of this model version, or the refusal of it, is in the log."""
+    for event in client.subscribe(
+        "rollout.completed", "promotion.refused", after=0, timeout_seconds=STEP_SECONDS
+    ):
+        if event.payload["model"] == NAME and event.payload["model_version"] == version:
+            if event.type == "promotion.refused":
+                raise SystemExit(f"version {version} was refused: {event.payload['reason']}")
+            return
+    raise SystemExit(f"version {version} was not served within {STEP_SECONDS:.0f} s")
+
+
+def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Rows as the endpoint takes them: a list a column, missing values as None."""
+    return {
+        name: [None if pd.isna(value) else value for value in frame[name].tolist()]
+        for name in frame.columns
+    }
+
+
+def infer_body(frame: pd.DataFrame, signature: dict[str, Any]) -> dict[str, Any]:
+    """An Open Inference Protocol request for these rows."""
+    values = columns(frame)
+    return {
+        "inputs": [
+            {
+                "name": one["name"],
+                "datatype": one["datatype"],
+                "shape": [len(frame)],
+                "data": values[one["name"]],
+            }
+            for one in signature["inputs"]
+        ]
+    }
+
+
+def offline(client: Client, version: int, work: Path) -> tuple[Any, dict[str, Any], pd.DataFrame]:
+    """The model of a version, its signature and some held-out rows, fetched by digest."""
+    row = next(
+        e.payload
+        for e in client.subscribe("model.registered", after=0)
+        if e.payload["model_version"] == version
+    )
+    features = [e.payload for e in client.event.list() if e.type == "features.materialized"]
+    client.download(ObjectRef.model_validate(row["artifact"]), work / f"model-{version}")
+    client.download(ObjectRef.model_validate(features[-1]["holdout"]), work / "holdout.parquet")
+    model, signature = load_model(work / f"model-{version}")
+    return model, signature, pd.read_parquet(work / "holdout.parquet").head(ASKING_ROWS)
+
+
+def summary(client: Client, asker: Asker, seconds: float) -> None:
+    """What was learned and what was served when."""
+    table = Table(title=f"Late by more than 15 minutes? ({seconds:.0f} s in all)")
+    for column in ("version", "held-out AUC", "accuracy", "incumbent's AUC", "why"):
+        table.add_column(column, justify="left" if column == "why" else "right")
+    for event in client.event.list():
+        if event.type == "model.promoted":
+            evidence = event.payload["evidence"]
+            table.add_row(
+                str(event.payload["model_version"]),
+                *(
+                    f"{evidence[name]:.4f}" if name in evidence else "–"
+                    for name in ("candidate_auc", "candidate_accuracy", "incumbent_auc")
+                ),
+                event.payload["reason"],
+            )
+        if event.type == "rollout.completed":
+            console.print(
+                f"served from {event.time:%H:%M:%S}: version {event.payload['model_version']}"
+            )
+    console.print(table)
+    console.print(
+        f"asked during the switch: {asker.answered} answers by version, {len(asker.failed)} failed"
+    )
+
+
+def main() -> None:
+    """Run the demo; exit 1 where a prediction differs or a request failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the platform running")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    work = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    with platform(work, secret, keep=arguments.keep) as up:
+        url = up["gateway_url"]
+        client = penstock.connect(url, NAMESPACE)
+        threading.Thread(target=watch, args=(url, started), daemon=True).start()
+        declare(client)
+        first = stage(work / "first", range(1, 4))
+        client.dataset.register(DATASET, first[0].parent)
+        wait_for_version(client, 2)
+
+        _, signature, rows = offline(client, 2, work)
+        infer = f"{up['serving_url']}/{NAMESPACE}/{NAME}/v2/models/{NAME}/infer"
+        asker = Asker(infer, infer_body(rows, signature))
+        asker.start()
+        later = stage(work / "later", range(4, 7))
+        files = [{"path": path.name, **_located(client.upload(path))} for path in later]
+        send_webhook(url, secret, {"type": "months.arrived", "files": files})
+        wait_for_version(client, 3)
+        asker.finish()
+
+        model, signature, rows = offline(client, 3, work)
+        answer = httpx.post(infer, json=infer_body(rows, signature), timeout=30).json()
+        served = next(o["data"] for o in answer["outputs"] if o["name"] == "probability")
+        wanted = model.predict_proba(rows[[i["name"] for i in signature["inputs"]]])[:, 1].tolist()
+        summary(client, asker, time.monotonic() - started)
+        same = served == wanted
+        console.print(f"predictions over HTTP equal those offline: {same}")
+        console.print(f"\nendpoint  {infer}")
+        console.print(
+            f"curl -s {infer} -d '{json.dumps(infer_body(rows.head(1), signature))}'",
+            soft_wrap=True,
+        )
+        look = f"PENSTOCK_URL={url} penstock -n {NAMESPACE}"
+        console.print(
+            f"look around (make demo ARGS=--keep leaves it running):\n  {look} event tail"
+        )
+        if asker.failed or not same:
+            raise SystemExit(1)
+
+
+def _located(ref: ObjectRef) -> dict[str, str]:
+    return {"uri": ref.uri, "digest": ref.digest}
+
+
+if __name__ == "__main__":
+    main()
