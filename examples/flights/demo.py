@@ -206,11 +206,11 @@ class Asker(threading.Thread):
         self.answered: dict[str, int] = {}
         self.failed: list[str] = []
         self._url, self._body = url, body
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def run(self) -> None:
         with httpx.Client(timeout=30) as client:
-            while not self._stop.is_set():
+            while not self._over.is_set():
                 try:
                     answer = client.post(self._url, json=self._body)
                     answer.raise_for_status()
@@ -219,10 +219,10 @@ class Asker(threading.Thread):
                 else:
                     version = str(answer.json()["model_version"])
                     self.answered[version] = self.answered.get(version, 0) + 1
-                self._stop.wait(0.02)
+                self._over.wait(0.02)
 
     def finish(self) -> None:
-        self._stop.set()
+        self._over.set()
         self.join()
 
 
@@ -283,6 +283,18 @@ def infer_body(frame: pd.DataFrame, signature: dict[str, Any]) -> dict[str, Any]
     }
 
 
+def fetch_folder(client: Client, ref: ObjectRef, target: Path) -> None:
+    """Write the files that a folder's manifest names; each is verified by its digest."""
+    bucket_and_namespace = ref.uri.rsplit("/", 3)[0]
+    for file in json.loads(client.download(ref))["files"]:
+        algorithm, _, name = file["digest"].partition(":")
+        uri = f"{bucket_and_namespace}/{algorithm}/{name[:2]}/{name}"
+        one = ObjectRef(uri=uri, digest=file["digest"], size_bytes=file["size_bytes"])
+        path = target / file["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(client.download(one))
+
+
 def offline(client: Client, version: int, work: Path) -> tuple[Any, dict[str, Any], pd.DataFrame]:
     """The model of a version, its signature and some held-out rows, fetched by digest."""
     row = next(
@@ -291,8 +303,9 @@ def offline(client: Client, version: int, work: Path) -> tuple[Any, dict[str, An
         if e.payload["model_version"] == version
     )
     features = [e.payload for e in client.event.list() if e.type == "features.materialized"]
-    client.download(ObjectRef.model_validate(row["artifact"]), work / f"model-{version}")
-    client.download(ObjectRef.model_validate(features[-1]["holdout"]), work / "holdout.parquet")
+    fetch_folder(client, ObjectRef.model_validate(row["artifact"]), work / f"model-{version}")
+    holdout = client.download(ObjectRef.model_validate(features[-1]["holdout"]))
+    (work / "holdout.parquet").write_bytes(holdout)
     model, signature = load_model(work / f"model-{version}")
     return model, signature, pd.read_parquet(work / "holdout.parquet").head(ASKING_ROWS)
 
