@@ -49,7 +49,7 @@ setup: .venv/.stamp-dev
 
 # What the platform and the demo need; what the tests need beside it.
 .venv/.stamp-run: $(MANIFESTS) | $(UV)
-	$(UV) sync --quiet --all-packages --all-extras --no-default-groups --inexact
+	$(UV) sync --quiet --all-packages --all-extras --no-default-groups --group demo --inexact
 	@touch $@
 
 .venv/.stamp-dev: $(MANIFESTS) | $(UV)

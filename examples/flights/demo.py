@@ -331,9 +331,8 @@ def summary(client: Client, asker: Asker, seconds: float) -> None:
                 f"served from {event.time:%H:%M:%S}: version {event.payload['model_version']}"
             )
     console.print(table)
-    console.print(
-        f"asked during the switch: {asker.answered} answers by version, {len(asker.failed)} failed"
-    )
+    answered = ", ".join(f"{n} answers by version {v}" for v, n in asker.answered.items())
+    console.print(f"asked during the switch: {answered}; {len(asker.failed)} failed")
 
 
 def main() -> None:
