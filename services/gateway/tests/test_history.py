@@ -59,6 +59,7 @@ async def lived(ports: Ports, world: SimWorld, seed: int) -> tuple[Fold[State], 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_moment_shows_what_was_live_then(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SNAPSHOT_EVENTS", 17)
+    monkeypatch.setattr(module, "PAGE_EVENTS", 10)
     chance = random.Random(seed)
 
     async def main() -> None:
@@ -118,7 +119,7 @@ def test_a_snapshot_is_not_changed_by_later_folds() -> None:
 def test_a_fold_that_takes_too_long_is_refused_and_goes_on_when_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "YIELD_EVENTS", 1)
+    monkeypatch.setattr(module, "PAGE_EVENTS", 1)
     monkeypatch.setattr(module, "FOLD_SECONDS_MAX", 0.0)
 
     async def main() -> None:

@@ -27,6 +27,11 @@ async def test_the_platform_tells_where_it_is(api: Any) -> None:
     assert {"name", "ready", "pending", "position"} <= set(services[0])
 
 
+async def test_the_address_of_the_bus_is_told_without_its_password(api: Any) -> None:
+    object.__setattr__(api.settings, "nats_url", "nats://me:secret@a:1, nats://b:2")
+    assert (await api.get("/v1/platform"))["nats_url"] == "nats://a:1,nats://b:2"
+
+
 @pytest.mark.parametrize("noun", sorted(VIEWS))
 async def test_every_noun_can_be_listed_and_shown(api: Any, noun: str) -> None:
     assert await api.get(f"/v1/vision/{noun}") == {

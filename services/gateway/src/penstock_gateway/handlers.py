@@ -1,5 +1,7 @@
 """What the gateway does about events: triggers, and the audit of what nobody can read."""
 
+import structlog
+
 from penstock_chassis.decider import Decider
 from penstock_chassis.errors import Reject
 from penstock_chassis.message import Recorded, read_recorded
@@ -8,7 +10,17 @@ from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.state import State
 from penstock_gateway.domain.trigger_book import concerns
 from penstock_gateway.domain.triggers import decide_firings, decide_requested
-from penstock_schemas import InvalidSubject, SchemaError, UnknownType, event_class, parse_subject
+from penstock_schemas import (
+    InvalidSubject,
+    SchemaError,
+    TriggerFired,
+    TriggerRejected,
+    UnknownType,
+    event_class,
+    parse_subject,
+)
+
+log = structlog.get_logger("penstock.gateway")
 
 
 async def on_trigger_requested(desk: Decider[State], compile: Compile, message: Recorded) -> None:
@@ -37,7 +49,19 @@ async def on_any_event(desk: Decider[State], compile: Compile, delivery: Deliver
         message = read_recorded(stored)
     except SchemaError:
         return
-    await desk.handle(message, lambda state, event: decide_firings(state.triggers, event, compile))
+    appended = await desk.handle(
+        message, lambda state, event: decide_firings(state.triggers, event, compile)
+    )
+    for event in appended:
+        if isinstance(event, TriggerFired | TriggerRejected):
+            log.info(
+                "trigger",
+                trigger=event.trigger,
+                namespace=message.namespace,
+                cause=message.type,
+                sequence=message.sequence,
+                outcome=event.type.split(".")[1],
+            )
 
 
 async def audit(delivery: Delivery) -> None:

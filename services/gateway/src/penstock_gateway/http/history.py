@@ -6,14 +6,11 @@ with, from the newest snapshot before it. Bounded: one fold at a time, `FOLD_SEC
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import datetime
-from typing import cast
 
 from penstock_chassis.fold import Fold
 from penstock_chassis.message import read_recorded
-from penstock_chassis.ports import EventLog, StoredMessage
+from penstock_chassis.ports import EventLog
 from penstock_gateway.domain.read_model import Projection, ReadModel
 from penstock_gateway.domain.state import State
 from penstock_gateway.errors import HistoryTooLong
@@ -23,8 +20,8 @@ FOLD_SECONDS_MAX = 30.0
 SNAPSHOTS_MAX = 8
 SNAPSHOT_EVENTS = 20_000
 """A long fold leaves a snapshot behind after so many events."""
-YIELD_EVENTS = 200
-"""Others get their turn after so many events."""
+PAGE_EVENTS = 500
+EVERYTHING = "penstock.>"
 
 
 class History:
@@ -72,14 +69,13 @@ class History:
         return best.snapshot()
 
     async def _fold_up_to(self, model: ReadModel, moment: datetime) -> None:
-        """Fold until the first message after the moment; there is one, for the live model is
-        further."""
-        following = self._log.follow(self._fold.filters, after=model.position)
-        count = 0
-        async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
-            async for stored in messages:
+        """Fold until the first message after the moment, page by page."""
+        position, count = model.position, 0
+        while page := await self._log.read(EVERYTHING, after=position, limit=PAGE_EVENTS):
+            for stored in page:
                 if stored.time > moment:
                     return
+                position = stored.sequence
                 try:
                     self._projection.evolve(model, read_recorded(stored))
                 except SchemaError:
@@ -87,8 +83,7 @@ class History:
                 count += 1
                 if count % SNAPSHOT_EVENTS == 0:
                     self._keep(model.snapshot())
-                if count % YIELD_EVENTS == 0:
-                    await asyncio.sleep(0)
+            await asyncio.sleep(0)  # others get their turn
 
     def _keep(self, model: ReadModel) -> None:
         if model.time is not None and all(s.position != model.position for s in self._snapshots):

@@ -58,7 +58,7 @@ async def platform(request: Request) -> Response:
             "version": version("penstock-gateway"),
             "gateway_url": settings.gateway_url or str(request.base_url).rstrip("/"),
             "serving_url": settings.serving_url,
-            "nats_url": settings.nats_url,
+            "nats_url": ",".join(map(_without_secrets, settings.nats_url.split(","))),
             "services": {str(item.pop("name")): item for item in await _services(context)},
             "position": await context.ports.log.head(["penstock.>"]),
         }
@@ -86,6 +86,12 @@ async def _services(context: Context) -> list[dict[str, object]]:
             item["problem"] = str(error)
         items.append(item)
     return items
+
+
+def _without_secrets(url: str) -> str:
+    """A URL without user and password."""
+    scheme, mark, rest = url.strip().partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 ROUTES = [
