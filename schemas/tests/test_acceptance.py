@@ -88,20 +88,20 @@ def candidates(schema: Schema) -> list[Any]:
         return ["", "a", "b", "ab", "aa", "bb", "aab", "abab"]
     if kind == "array":
         inner = candidates(schema["items"])
-        return [(inner * 4)[at : at + size] for size in range(5) for at in range(len(inner))]
+        return [(inner * 4)[at : at + size] for size in range(5) for at in range(len(inner))][:40]
     if kind == "object":
         return [value for names in subsets(NAMES) for value in objects(schema, names)]
     return [schema["const"]] if "const" in schema else ANYTHING
 
 
 def objects(schema: Schema, names: tuple[str, ...]) -> list[Any]:
-    """Objects with these fields, each taking each of its candidates at least once."""
+    """Objects with these fields, each taking its candidates in turn."""
     rest = schema["additionalProperties"] or next(
         iter(schema.get("patternProperties", {}).values()), {}
     )
     rules = [schema.get("properties", {}).get(name, rest) for name in names]
     values = [candidates({} if rule is True else rule) for rule in rules]
-    rounds = max(map(len, values), default=1)
+    rounds = min(max(map(len, values), default=1), 12)
     return [
         {name: some[turn % len(some)] for name, some in zip(names, values, strict=True)}
         for turn in range(rounds)
@@ -123,6 +123,11 @@ def pairs(draw: st.DrawFn) -> tuple[Schema, Schema]:
         if isinstance(node[word], dict) and word not in ("properties", "patternProperties"):
             wider = st.just({"anyOf": [node[word], {"type": "null"}]})
             node[word] = copy.deepcopy(draw(SCHEMAS | wider | st.just({})))
+        elif word in ("enum", "required", "anyOf"):
+            if len(node[word]) > 1 or (word == "required" and node[word]):
+                node[word].pop(draw(st.integers(0, len(node[word]) - 1)))
+            elif word == "required":
+                node[word].append(draw(KEYS))
         elif type(node[word]) is int:
             node[word] = draw(NUMBERS)
         elif isinstance(node[word], bool):
@@ -144,7 +149,7 @@ def visit(node: Any) -> Any:
 @settings(max_examples=500, deadline=None)
 def test_where_nothing_is_lost_whatever_was_valid_stays_valid(pair: tuple[Schema, Schema]) -> None:
     old, new = pair
-    if not lost(old, new):
+    if old != new and not lost(old, new):
         assert refused(old, new) == []
 
 

@@ -3,7 +3,8 @@
 It knows the keywords that pydantic writes; another keyword that appears or changes is reported,
 never waved through. Two rules go beyond acceptance, because a replayed history must also be read
 the same: a type stays what it is (an integer that becomes a number is another type to a reader),
-and a default stays what it is.
+and a default stays what it is. A `oneOf` is taken for what pydantic means by it, a union whose
+branches exclude one another.
 
 Source: JSON Schema 2020-12, core and validation vocabularies.
 """
@@ -41,7 +42,7 @@ def lost(released: Schema, new: Schema) -> list[Break]:
 
 
 class _Comparison:
-    """Two schemas side by side. `(released, new)` pairs of references are compared once."""
+    """Two schemas side by side. Pairs of a released and a new reference are compared once."""
 
     def __init__(self, released: Schema, new: Schema) -> None:
         self._released = released.get("$defs", {})
@@ -50,7 +51,7 @@ class _Comparison:
 
     def compare(self, old: Any, new: Any, path: str) -> Iterator[Break]:
         """Yield what `old` accepts and `new` does not."""
-        pair = (_reference(old), _reference(new))
+        pair = (_identity(old), _identity(new))
         old, new = _resolved(old, self._released), _resolved(new, self._new)
         yield from _default(old, new, path)
         if pair[0] and pair[1]:
@@ -128,11 +129,16 @@ class _Comparison:
             yield Break(f"{path}.*", "other fields were accepted and no longer are")
             return
         yield from self.compare(_rest(old), _rest(new), f"{path}.*")
-        yield from self._single(_keys(old), _keys(new), f"{path}.(key)")
+        yield from self.compare(_keys(old), _keys(new), f"{path}.(key)")
 
 
 def _reference(schema: Any) -> str:
     return str(schema.get("$ref", "")) if isinstance(schema, dict) else ""
+
+
+def _identity(schema: Any) -> str:
+    """What a schema that refers to another is told apart by; empty for any other."""
+    return json.dumps(_constraints(schema), sort_keys=True) if _reference(schema) else ""
 
 
 def _resolved(schema: Any, definitions: Schema) -> Schema:
@@ -157,10 +163,15 @@ def _constraints(schema: Schema) -> Schema:
 
 
 def _branches(schema: Schema) -> list[Schema]:
-    """The alternatives of a schema, nested unions flattened; itself where it has none."""
+    """The alternatives of a schema, nested unions flattened; itself where it has none.
+
+    What stands beside a union goes with each branch as a keyword that cannot be compared.
+    """
     for word in ("anyOf", "oneOf"):
         if word in schema:
-            return [leaf for branch in schema[word] for leaf in _branches(branch)]
+            beside = {name: rule for name, rule in _constraints(schema).items() if name != word}
+            both = {"allOf": [beside]} if beside else {}
+            return [leaf for branch in schema[word] for leaf in _branches(branch | both)]
     if isinstance(schema.get("type"), list):
         return [schema | {"type": name} for name in schema["type"]]
     return [schema]
@@ -271,6 +282,8 @@ def _rest(schema: Schema) -> Any:
 
 def _keys(schema: Schema) -> Schema:
     """The rule for the keys of a map; pydantic writes a key's pattern as a `patternProperties`."""
-    keys: Schema = {"type": "string"} | schema.get("propertyNames", {})
+    keys: Schema = schema.get("propertyNames", {})
+    if not keys.keys() & {"$ref", "anyOf", "oneOf"}:
+        keys = {"type": "string"} | keys
     patterns = schema.get("patternProperties", {})
     return keys | ({"pattern": "|".join(sorted(patterns))} if patterns else {})

@@ -21,20 +21,23 @@ PAYLOAD_FORMAT = "application/schema+json;version=draft-2020-12"
 
 LISTENS: Mapping[str, tuple[str, ...]] = {
     "datasets": ("dataset.registered",),
-    "features": ("dataset.profiled", "features.pushed"),
-    "scheduler": ("job.succeeded", "job.failed", "job.cancelled"),
+    "features": ("dataset.profiled",),
+    "scheduler": (
+        *("job.queued", "job.succeeded", "job.failed", "job.cancelled", "job.cancel-requested"),
+        *("node.registered", "node.drained", "node.lost", "queue.configured"),
+    ),
     "trainer": ("job.placed", "job.preempted", "job.cancel-requested"),
     "tuner": ("job.succeeded", "job.failed", "job.cancelled", "job.rejected"),
     "registry": (
-        "job.succeeded",
-        "job.failed",
-        "job.cancelled",
-        "trial.completed",
+        *("job.succeeded", "job.failed", "job.cancelled", "job.rejected"),
         "experiment.completed",
     ),
-    "serving": ("model.promoted",),
+    "serving": ("model.promoted", "rollout.started"),
 }
-"""What a service reacts to beside the wishes that it answers."""
+"""What a service handles beside the wishes that it answers: the handlers of its `app.py`.
+
+The gateway is left out: it reads everything.
+"""
 
 SENDS: Mapping[str, tuple[str, ...]] = {
     "gateway": ("*.requested",),
