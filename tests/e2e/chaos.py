@@ -1,0 +1,182 @@
+"""The demo while somebody kills things: SIGKILL of the platform, a server or a training process.
+
+The killed platform is started again on the same directory; the servers come back by themselves.
+Only processes of this very run are killed, by their pid.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from penstock_chassis.embedded import DataDir, Endpoints
+
+DEMO = Path(__file__).parents[2] / "examples" / "flights" / "demo.py"
+KILLS = 3
+FIRST_KILL_SECONDS, LAST_KILL_SECONDS = 3.0, 40.0
+VICTIMS = ("platform", "nats-server", "weed", "train.py")
+DEMO_SECONDS = 240.0
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+PAGE = 500
+NOUNS = (
+    *("dataset", "features", "job", "experiment", "trial", "model", "promotion"),
+    *("endpoint", "rollout", "trigger", "webhook"),
+)
+
+
+@dataclass
+class ChaosRun:
+    """One run of the demo with kills at random moments, drawn from a seed."""
+
+    work: Path
+    seed: int
+    killed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.directory = self.work / "data"
+        self._platform: subprocess.Popen[bytes] | None = None
+
+    def play(self) -> int:
+        """Run the demo to its end; its exit status."""
+        draw = random.Random(self.seed)
+        moments = sorted(draw.uniform(FIRST_KILL_SECONDS, LAST_KILL_SECONDS) for _ in range(KILLS))
+        started = time.monotonic()
+        with (self.work / "demo.log").open("w") as log:
+            demo = subprocess.Popen(
+                [sys.executable, DEMO, "--keep", "--unreachable-ok", "--work-dir", self.work],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                self.endpoints()
+                for moment in moments:
+                    try:
+                        demo.wait(max(0.0, started + moment - time.monotonic()))
+                    except subprocess.TimeoutExpired:
+                        self._kill(draw.choice(VICTIMS), time.monotonic() - started)
+                return demo.wait(DEMO_SECONDS)
+            finally:
+                demo.kill()
+                demo.wait()
+
+    def endpoints(self) -> Endpoints:
+        """Where the platform listens, once it does."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self.directory.exists():
+                found = DataDir(self.directory).read_endpoints()
+                if found is not None:
+                    return found
+            time.sleep(POLL_SECONDS)
+        raise TimeoutError((self.work / "up.log").read_text())
+
+    def restart(self) -> None:
+        """SIGKILL the platform and start it again."""
+        holder = DataDir(self.directory).holder()
+        if holder is not None:
+            os.kill(holder.pid, signal.SIGKILL)
+            _gone(holder.pid)
+        if self._platform is not None:
+            self._platform.wait(READY_SECONDS)
+        secrets = self.work / "webhooks.json"
+        environment = os.environ | {"PENSTOCK_GATEWAY_WEBHOOK_SECRETS_FILE": str(secrets)}
+        with (self.work / "up.log").open("a") as log:
+            self._platform = subprocess.Popen(
+                [Path(sys.executable).with_name("penstock"), "up", "--data-dir", self.directory],
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End the platform, whoever started it."""
+        holder = DataDir(self.directory).holder()
+        if holder is not None:
+            os.kill(holder.pid, signal.SIGTERM)
+            _gone(holder.pid)
+        if self._platform is not None:
+            self._platform.wait(READY_SECONDS)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The whole log of the demo's namespace, in order."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = found[-1]["sequence"] if found else 0
+            page = self._get("/v1/demo/event", after=after, limit=PAGE)["items"]
+            if not page:
+                return found
+            found += page
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Every noun's rows as they stand."""
+        return {noun: self._get(f"/v1/demo/{noun}", limit=PAGE)["items"] for noun in NOUNS}
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """What the platform gave up on."""
+        letters: list[dict[str, Any]] = self._get("/v1/deadletter")["items"]
+        return letters
+
+    def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        answer = httpx.get(f"{self.endpoints().gateway_url}{path}", params=query, timeout=30)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _kill(self, victim: str, at_seconds: float) -> None:
+        holder = DataDir(self.directory).holder()
+        if holder is None:
+            return
+        if victim == "platform":
+            self.restart()
+            self.killed.append(f"{at_seconds:.1f} s: platform")
+            return
+        for pid, command in _processes_of(self.directory, holder.pid):
+            if victim in command:
+                os.kill(pid, signal.SIGKILL)
+                self.killed.append(f"{at_seconds:.1f} s: {victim}")
+                return
+
+
+def _processes_of(directory: Path, platform: int) -> Iterator[tuple[int, str]]:
+    """The platform's children, and the processes that work below its directory (jobs)."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            place = (entry / "cwd").readlink()
+        except (OSError, ValueError):
+            continue  # it ended meanwhile
+        if parent == platform or place.is_relative_to(directory):
+            yield int(entry.name), command
+
+
+def _gone(pid: int) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"pid {pid} does not end")
+
+
+def pretty(run: ChaosRun, log: Path) -> str:
+    """What a failed run says."""
+    tail = log.read_text().splitlines()[-30:]
+    return json.dumps(run.killed) + "\n" + "\n".join(tail)

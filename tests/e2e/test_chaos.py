@@ -1,0 +1,40 @@
+"""The demo, whole and real, while things are killed: nothing lost, nothing twice."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from chaos import ChaosRun, pretty
+from checker import violations
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+QUICK_SEEDS = (1, 2, 3)
+LONG_SEEDS = tuple(range(100, 120))
+
+
+def _survives(seed: int, work: Path) -> None:
+    run = ChaosRun(work, seed)
+    try:
+        status = run.play()
+        assert status == 0, pretty(run, work / "demo.log")
+        events, rows = run.events(), run.rows()
+        assert violations(events) == [], run.killed
+        assert run.dead_letters() == []
+        run.restart()
+        assert run.rows() == rows, "what is rebuilt from the log differs from what was live"
+        assert len(run.events()) == len(events), "a restart of a finished platform says nothing"
+    finally:
+        run.stop()
+
+
+@pytest.mark.parametrize("seed", QUICK_SEEDS)
+def test_the_demo_finishes_whatever_is_killed(seed: int, tmp_path: Path) -> None:
+    _survives(seed, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", LONG_SEEDS)
+def test_the_demo_finishes_whatever_is_killed_with_many_seeds(seed: int, tmp_path: Path) -> None:
+    _survives(seed, tmp_path)
