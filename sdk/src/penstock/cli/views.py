@@ -84,6 +84,8 @@ VIEWS: dict[str, View] = {
     "webhook": View("Verified deliveries from outside.", ("source", "delivery", "data")),
 }
 _NUMBERS = (int, float)
+CELL_LENGTH_MAX = 60
+"""Characters of one cell of `ls`; `show` and `--json` cut nothing."""
 _IDS = ("job", "promotion", "origin", "cause")
 
 
@@ -157,9 +159,13 @@ def _cell(name: str, found: Any, whole: bool = False) -> Cell:
         return Cell(size(found) + (f" ({found:,} bytes)" if whole else ""), number=True)
     if name.endswith("_at") and isinstance(found, str):
         return Cell(_time(found, whole))
+    if not whole and isinstance(found, list) and any(isinstance(one, dict) for one in found):
+        return Cell(str(len(found)), number=True)  # records: `show` has them whole
     text = value(found)
     if not whole and isinstance(found, str):
         text = _short(name, text)
+    if not whole and len(text) > CELL_LENGTH_MAX:
+        text = text[: CELL_LENGTH_MAX - 1] + "…"
     return Cell(text, status=text if name == "status" else "", number=number)
 
 
