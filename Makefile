@@ -37,7 +37,7 @@ format: .venv/.stamp-dev
 	$(BIN)/ruff format
 
 bench: .venv/.stamp-dev           ## make bench NAME=bus|platform
-	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+	$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 catalog: .venv/.stamp-dev         ## regenerate schemas/catalog from the contracts
 	$(BIN)/python -m penstock_schemas.catalog schemas/catalog

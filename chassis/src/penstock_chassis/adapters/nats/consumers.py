@@ -95,7 +95,8 @@ class NatsSubscription:
                 self._heard = loop.time()
             self._event.clear()
             try:
-                await asyncio.wait_for(self._event.wait(), SILENCE_SECONDS)
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._event.wait()
             except TimeoutError:
                 if loop.time() - self._heard >= SILENCE_SECONDS:
                     await self._reopen()

@@ -110,7 +110,8 @@ class _Reader:
             while not self._arrived:
                 self._event.clear()
                 try:
-                    await asyncio.wait_for(self._event.wait(), SILENCE_SECONDS)
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        await self._event.wait()
                 except TimeoutError:
                     raise _Restart("silence") from None
             message = self._arrived.popleft()
