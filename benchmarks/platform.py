@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.processes import memory_mb, tree
 from benchmarks.report import finish
 
 READY_SECONDS_MAX = 5.0
@@ -48,24 +48,6 @@ def stop(process: subprocess.Popen[str]) -> float:
     assert process.stdout is not None
     process.stdout.close()
     return time.monotonic() - started
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and all that it started."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from tree(int(child))
-
-
-def memory_mb(pids: list[int], what: str) -> float:
-    """The sum of `Rss` or `Pss` of these processes, in MB."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(f"{what}:"):
-                total += int(line.split()[1]) * 1024
-    return total / 1e6
 
 
 def cpu_seconds(pids: list[int]) -> float:

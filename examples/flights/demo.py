@@ -24,35 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
-from prepare import write_month
+from declare import DATASET, NAME, SOURCE, declare
 from rich.console import Console
 from rich.table import Table
 
 import penstock
 from penstock.client.sync import Client
-from penstock.model_folder import load_model
-from penstock_schemas import (
-    Action,
-    EndpointRequested,
-    FeaturesRequested,
-    ObjectRef,
-    TriggerRequested,
-)
+from penstock_schemas import ObjectRef
 
 HERE = Path(__file__).parent
 NAMESPACE = "demo"
-NAME = "flight-lateness"
-DATASET = "flights"
-SOURCE = "airline"
-HOLDOUT_DAYS = 10
-TRIALS = 8
-PARALLEL = 2
 READY_SECONDS = 60.0
 STEP_SECONDS = 300.0
 ASKING_ROWS = 5
-MIN_GAIN_AUC = 0.002
-SCRIPTS = ("train.py", "baseline.py", "evaluate.py")
 QUIET = frozenset({"plan.committed", "job.queued", "node.registered"})
 """Events that are true and of no interest to somebody who watches."""
 
@@ -88,93 +72,16 @@ def platform(directory: Path, secret: str, *, keep: bool) -> Iterator[dict[str, 
             process.wait(READY_SECONDS)
 
 
-def stage(directory: Path, months: range) -> list[Path]:
-    """The Parquet files of some months."""
-    directory.mkdir(parents=True, exist_ok=True)
-    return [path for month in months for path in write_month(directory, month)]
+def stage(directory: Path, months: str) -> list[Path]:
+    """Have prepare.py write the Parquet files of some months, such as `"1-3"`."""
+    printed = _script("prepare.py", directory, "--months", months)
+    return [Path(line) for line in printed.splitlines()]
 
 
-def declare(client: Client) -> None:
-    """Say once what shall happen; from here on events do the rest."""
-    with tempfile.TemporaryDirectory() as folder:
-        for script in SCRIPTS:
-            (Path(folder) / script).write_bytes((HERE / script).read_bytes())
-        scripts = client.upload(folder)
-    repository = client.upload(HERE / "features")
-    gate = {
-        "program": _program("evaluate.py", scripts),
-        "objective": {"metric": "auc"},
-        "inputs": {"holdout": "${event.holdout}"},
-        "min_gain": MIN_GAIN_AUC,
-    }
-    client.publish(
-        FeaturesRequested(
-            features=NAME,
-            dataset=DATASET,
-            repository=repository,
-            feature_service="flight_lateness",
-            entity_table="flights",
-            holdout_days=HOLDOUT_DAYS,
-        )
-    )
-    client.publish(EndpointRequested(endpoint=NAME, model=NAME))
-    materialized = f"event.features == '{NAME}'"
-    client.publish(
-        _trigger(
-            "months-arrived",
-            "webhook.received",
-            f"meta.namespace == '{NAMESPACE}' && event.source == '{SOURCE}'",
-            "dataset.requested",
-            {"dataset": DATASET, "files": "${event.data.files}", "extends": "latest"},
-        )
-    )
-    client.publish(
-        _trigger(
-            "baseline",
-            "features.materialized",
-            f"{materialized} && number == 1",
-            "job.requested",
-            {
-                "job": "baseline",
-                "program": _program("baseline.py", scripts),
-                "inputs": {"training": "${event.training}"},
-                "target": {"model": NAME, "gate": None},
-            },
-        )
-    )
-    client.publish(
-        _trigger(
-            "retrain",
-            "features.materialized",
-            materialized,
-            "experiment.requested",
-            {
-                "experiment": "flights-${string(number)}",
-                "program": _program("train.py", scripts),
-                "space": {
-                    "learning_rate": {"kind": "float", "low": 0.03, "high": 0.2, "log": True},
-                    "max_leaf_nodes": {"kind": "int", "low": 8, "high": 48},
-                    "min_samples_leaf": {"kind": "int", "low": 20, "high": 300, "log": True},
-                    "max_iter": {"kind": "int", "low": 40, "high": 80},
-                },
-                "objective": {"metric": "auc"},
-                "max_trials": TRIALS,
-                "parallel_trials": PARALLEL,
-                "seed": 7,
-                "params": {"report_every": 20},
-                "inputs": {"training": "${event.training}"},
-                "target": {"model": NAME, "gate": gate},
-            },
-        )
-    )
-
-
-def _program(script: str, source: ObjectRef) -> dict[str, Any]:
-    return {"command": ["{python}", script], "source": source.model_dump(mode="json")}
-
-
-def _trigger(name: str, on: str, when: str, type: str, data: dict[str, Any]) -> TriggerRequested:
-    return TriggerRequested(trigger=name, on=on, when=when, do=Action(type=type, data=data))
+def _script(name: str, *arguments: str | Path) -> str:
+    """What one of the scripts printed. A process of its own gives its memory back when it ends."""
+    command = [sys.executable, HERE / name, *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def watch(url: str, started: float) -> None:
@@ -210,10 +117,11 @@ class Asker(threading.Thread):
         self.unreachable = 0
         self._url, self._body = url, body
         self._over = threading.Event()
+        self._until = ""
 
     def run(self) -> None:
         with httpx.Client(timeout=30) as client:
-            while not self._over.is_set():
+            while not self._over.is_set() and self._until not in self.answered:
                 try:
                     answer = client.post(self._url, json=self._body)
                     answer.raise_for_status()
@@ -227,7 +135,10 @@ class Asker(threading.Thread):
                     self.answered[version] = self.answered.get(version, 0) + 1
                 self._over.wait(0.02)
 
-    def finish(self) -> None:
+    def finish(self, version: str) -> None:
+        """Go on until this version has answered, at most `STEP_SECONDS`; then stop."""
+        self._until = version
+        self.join(STEP_SECONDS)
         self._over.set()
         self.join()
 
@@ -265,30 +176,6 @@ def wait_for_version(client: Client, version: int) -> None:
     raise SystemExit(f"version {version} was not served within {STEP_SECONDS:.0f} s")
 
 
-def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Rows as the endpoint takes them: a list a column, missing values as None."""
-    return {
-        name: [None if pd.isna(value) else value for value in frame[name].tolist()]
-        for name in frame.columns
-    }
-
-
-def infer_body(frame: pd.DataFrame, signature: dict[str, Any]) -> dict[str, Any]:
-    """An Open Inference Protocol request for these rows."""
-    values = columns(frame)
-    return {
-        "inputs": [
-            {
-                "name": one["name"],
-                "datatype": one["datatype"],
-                "shape": [len(frame)],
-                "data": values[one["name"]],
-            }
-            for one in signature["inputs"]
-        ]
-    }
-
-
 def fetch_folder(client: Client, ref: ObjectRef, target: Path) -> None:
     """Write the files that a folder's manifest names; each is verified by its digest."""
     bucket_and_namespace = ref.uri.rsplit("/", 3)[0]
@@ -301,19 +188,21 @@ def fetch_folder(client: Client, ref: ObjectRef, target: Path) -> None:
         path.write_bytes(client.download(one))
 
 
-def offline(client: Client, version: int, work: Path) -> tuple[Any, dict[str, Any], pd.DataFrame]:
-    """The model of a version, its signature and some held-out rows, fetched by digest."""
+def offline(client: Client, version: int, work: Path) -> dict[str, Any]:
+    """Some held-out rows as a request, and the version's own answer to them without a server."""
     row = next(
         e.payload
         for e in client.subscribe("model.registered", after=0)
         if e.payload["model_version"] == version
     )
     features = [e.payload for e in client.event.list() if e.type == "features.materialized"]
-    fetch_folder(client, ObjectRef.model_validate(row["artifact"]), work / f"model-{version}")
-    holdout = client.download(ObjectRef.model_validate(features[-1]["holdout"]))
-    (work / "holdout.parquet").write_bytes(holdout)
-    model, signature = load_model(work / f"model-{version}")
-    return model, signature, pd.read_parquet(work / "holdout.parquet").head(ASKING_ROWS)
+    folder, table = work / f"model-{version}", work / "holdout.parquet"
+    fetch_folder(client, ObjectRef.model_validate(row["artifact"]), folder)
+    table.write_bytes(client.download(ObjectRef.model_validate(features[-1]["holdout"])))
+    answer: dict[str, Any] = json.loads(
+        _script("predict.py", folder, table, "--rows", str(ASKING_ROWS))
+    )
+    return answer
 
 
 def summary(client: Client, asker: Asker, seconds: float) -> None:
@@ -359,33 +248,30 @@ def main() -> None:
         url = up["gateway_url"]
         client = penstock.connect(url, NAMESPACE)
         threading.Thread(target=watch, args=(url, started), daemon=True).start()
-        declare(client)
-        first = stage(work / "first", range(1, 4))
+        declare(client, NAMESPACE)
+        first = stage(work / "first", "1-3")
         client.dataset.register(DATASET, first[0].parent)
         wait_for_version(client, 2)
 
-        _, signature, rows = offline(client, 2, work)
+        before = offline(client, 2, work)
         infer = f"{up['serving_url']}/{NAMESPACE}/{NAME}/v2/models/{NAME}/infer"
-        asker = Asker(infer, infer_body(rows, signature))
+        asker = Asker(infer, before["request"])
         asker.start()
-        later = stage(work / "later", range(4, 7))
+        later = stage(work / "later", "4-6")
         files = [{"path": path.name, **_located(client.upload(path))} for path in later]
         send_webhook(url, secret, {"type": "months.arrived", "files": files})
         wait_for_version(client, 3)
-        asker.finish()
+        asker.finish("3")
 
-        model, signature, rows = offline(client, 3, work)
-        answer = httpx.post(infer, json=infer_body(rows, signature), timeout=30).json()
+        wanted = offline(client, 3, work)
+        answer = httpx.post(infer, json=wanted["request"], timeout=30).json()
         served = next(o["data"] for o in answer["outputs"] if o["name"] == "probability")
-        wanted = model.predict_proba(rows[[i["name"] for i in signature["inputs"]]])[:, 1].tolist()
         summary(client, asker, time.monotonic() - started)
-        same = served == wanted
+        same = served == wanted["probability"]
         console.print(f"predictions over HTTP equal those offline: {same}")
+        one = first_row(wanted["request"])
         console.print(f"\nendpoint  {infer}")
-        console.print(
-            f"curl -s {infer} -d '{json.dumps(infer_body(rows.head(1), signature))}'",
-            soft_wrap=True,
-        )
+        console.print(f"curl -s {infer} -d '{json.dumps(one)}'", soft_wrap=True)
         look = f"PENSTOCK_URL={url} penstock -n {NAMESPACE}"
         console.print(
             f"look around (make demo ARGS=--keep leaves it running):\n  {look} event tail"
@@ -393,6 +279,11 @@ def main() -> None:
         excused = asker.unreachable if arguments.unreachable_ok else 0
         if len(asker.failed) > excused or not same:
             raise SystemExit(1)
+
+
+def first_row(request: dict[str, Any]) -> dict[str, Any]:
+    """The same request with its first row alone."""
+    return {"inputs": [i | {"shape": [1], "data": i["data"][:1]} for i in request["inputs"]]}
 
 
 def _located(ref: ObjectRef) -> dict[str, str]:
