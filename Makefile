@@ -11,7 +11,7 @@ MANIFESTS := pyproject.toml $(wildcard schemas/pyproject.toml chassis/pyproject.
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
 
-.PHONY: demo test test-long test-cluster lint types imports format bench catalog constraints setup clean
+.PHONY: demo test test-long test-cluster lint types imports format bench catalog reference constraints setup clean
 
 demo: .venv/.stamp-run            ## the whole lifecycle on real flights, then a summary
 	$(BIN)/python examples/flights/demo.py $(ARGS)
@@ -41,6 +41,9 @@ bench: .venv/.stamp-dev           ## make bench NAME=bus|platform
 
 catalog: .venv/.stamp-dev         ## regenerate schemas/catalog from the contracts
 	$(BIN)/python -m penstock_schemas.catalog schemas/catalog
+
+reference: .venv/.stamp-dev       ## regenerate docs/reference from the code
+	$(BIN)/python docs/reference/generate.py
 
 constraints: .venv/.stamp-dev     ## regenerate constraints.txt from the pinned graph
 	$(UV) export --quiet --all-packages --all-extras --no-hashes --no-header --no-annotate --no-emit-workspace -o constraints.txt

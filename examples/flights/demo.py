@@ -243,6 +243,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     work = arguments.work_dir or Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+    work.mkdir(parents=True, exist_ok=True)
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     with platform(work, secret, keep=arguments.keep) as up:
         url = up["gateway_url"]
@@ -271,7 +272,7 @@ def main() -> None:
         console.print(f"predictions over HTTP equal those offline: {same}")
         one = first_row(wanted["request"])
         console.print(f"\nendpoint  {infer}")
-        console.print(f"curl -s {infer} -d '{json.dumps(one)}'", soft_wrap=True)
+        console.print(f"curl -s {infer} -d '{json.dumps(one)}'", soft_wrap=True, markup=False)
         look = f"PENSTOCK_URL={url} penstock -n {NAMESPACE}"
         console.print(
             f"look around (make demo ARGS=--keep leaves it running):\n  {look} event tail"

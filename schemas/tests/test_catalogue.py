@@ -167,7 +167,7 @@ def test_the_page_shows_every_event_and_every_field() -> None:
     for type, cls in event_types().items():
         section = README.split(f"\n### {type}\n", 1)[1].split("\n## ", 1)[0].split("\n### ", 1)[0]
         assert f"[schema]({type}/v{cls.version}.json)" in section
-        assert ("anyone" if cls.owner == ANYONE else cls.owner) in section
+        assert f"; appended by {' or '.join(cls.appenders())}; " in section
         for name in cls.model_fields:
             assert f"\n| `{name}` | " in section
     assert "Version 1 is still read: [schema](node.registered/v1.json)." in README
@@ -214,9 +214,10 @@ def test_every_fact_is_sent_by_its_owner_and_every_operation_belongs_to_a_servic
         assert service in SERVICES
         assert operation["action"] == action
         assert operation["channel"] == {"$ref": f"#/channels/{type}"}
-        owner = event_types()[type].owner
-        assert action == "receive" or owner in (service, ANYONE)
+        appenders = event_types()[type].appenders()
+        assert action == "receive" or {service, ANYONE} & set(appenders)
     for type, cls in event_types().items():
-        assert cls.owner == ANYONE or f"{cls.owner}.send.{type}" in operations
+        for name in cls.appenders():
+            assert name == ANYONE or f"{name}.send.{type}" in operations
         if type.endswith(".requested"):
             assert any(name.endswith(f".receive.{type}") for name in operations)

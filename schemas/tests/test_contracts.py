@@ -40,6 +40,22 @@ def test_wishes_and_outside_facts_come_from_anyone_and_every_other_fact_from_its
 
 
 @EVENTS
+def test_a_fact_is_shared_with_other_services_alone_and_a_refusal_with_none(
+    cls: type[Event],
+) -> None:
+    appenders = cls.appenders()
+    assert appenders[0] == cls.owner
+    assert len(set(appenders)) == len(appenders)
+    assert set(cls.shared_with) <= SERVICES
+    if cls.owner == ANYONE or cls.type.endswith(".rejected"):
+        assert cls.shared_with == ()  # a wish is answered by one service
+
+
+def test_the_end_of_a_cancelled_job_is_said_by_who_has_it() -> None:
+    assert TYPES["job.cancelled"].appenders() == ("trainer", "scheduler")
+
+
+@EVENTS
 def test_a_wish_can_be_refused(cls: type[Event]) -> None:
     if cls.type.endswith(".requested"):
         answer = TYPES[f"{cls.noun()}.rejected"]

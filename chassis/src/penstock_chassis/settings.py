@@ -61,7 +61,8 @@ class PlatformSettings(BaseSettings):
     log_json: bool | None = None
     """JSON lines (true), a console (false), or by whether standard error is a terminal."""
     otel_endpoint: str = ""
-    """The OTLP collector that gets the traces; empty: traces are only propagated."""
+    """The OTLP/HTTP collector that gets the traces, e.g. http://127.0.0.1:4318 (needs the extra
+    `penstock-chassis[otel]`); empty: traces are only propagated."""
 
 
 def show(settings: BaseSettings) -> dict[str, dict[str, Any]]:

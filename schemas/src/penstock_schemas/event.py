@@ -45,7 +45,9 @@ class Event(Value):
     key: ClassVar[str]
     """The field that holds the id of the aggregate."""
     owner: ClassVar[str]
-    """The one service that appends it, or `ANYONE` for wishes and outside facts."""
+    """The service that appends it, or `ANYONE` for wishes and outside facts."""
+    shared_with: ClassVar[tuple[str, ...]] = ()
+    """Further services that append it, each where the owner has nothing to say."""
     example: ClassVar[dict[str, Any]]
     """A complete payload, shown in the catalogue and read by the tests."""
 
@@ -62,6 +64,11 @@ class Event(Value):
     def noun(cls) -> str:
         """The first token of the type: what kind of thing the event is about."""
         return cls.type.split(".", 1)[0]
+
+    @classmethod
+    def appenders(cls) -> tuple[str, ...]:
+        """Who may append it, the owner first; `(ANYONE,)` for wishes and outside facts."""
+        return (cls.owner, *cls.shared_with)
 
     @property
     def id(self) -> str:

@@ -32,10 +32,13 @@ def up(
     json_output: JsonOption = False,
 ) -> None:
     """Run the whole platform until Ctrl-C; started again on the same directory, it resumes."""
+    from penstock_chassis.adapters.otlp import exported_traces  # noqa: PLC0415
     from penstock_chassis.embedded import DataDir, EmbeddedError  # noqa: PLC0415
+    from penstock_chassis.errors import ChassisError  # noqa: PLC0415
     from penstock_chassis.logs import configure_logs  # noqa: PLC0415
     from penstock_chassis.platform import UpOptions, running_platform  # noqa: PLC0415
     from penstock_chassis.process import run_loop, stop_on_signals  # noqa: PLC0415
+    from penstock_chassis.settings import PlatformSettings  # noqa: PLC0415
 
     if ephemeral and data_dir is not None:
         fail("--ephemeral and --data-dir exclude each other", "leave one of them out", 2)
@@ -81,9 +84,12 @@ def up(
                 directory = DataDir(data_dir)
                 for name in stack.enter_context(directory.locked()):
                     say(f"  ended {name}, left over from a run that was killed")
-            run_loop(main(directory))
+            with exported_traces(PlatformSettings().otel_endpoint, "penstock"):
+                run_loop(main(directory))
     except EmbeddedError as error:
         fail(error.args[0], error.hint)
+    except ChassisError as error:
+        fail(str(error), "penstock doctor")
     except TimeoutError as error:
         fail(str(error), "run `penstock doctor`")
 

@@ -14,6 +14,7 @@ def run(
     ] = False,
 ) -> None:
     """Run one service; where the bus and the store are comes from PENSTOCK_* variables."""
+    from penstock_chassis.adapters.otlp import exported_traces  # noqa: PLC0415
     from penstock_chassis.discovery import load_service  # noqa: PLC0415
     from penstock_chassis.errors import ChassisError  # noqa: PLC0415
     from penstock_chassis.logs import configure_logs  # noqa: PLC0415
@@ -36,7 +37,8 @@ def run(
         await run_service(spec, settings, platform, await make_object_store(platform))
 
     try:
-        run_loop(main())
+        with exported_traces(platform.otel_endpoint, f"penstock-{name}"):
+            run_loop(main())
     except ChassisError as error:
         fail(str(error), "penstock doctor")
 

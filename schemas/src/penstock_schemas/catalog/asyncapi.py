@@ -10,7 +10,7 @@ from importlib.metadata import version as installed_version
 from typing import Any
 
 from penstock_schemas.acceptance import Schema
-from penstock_schemas.catalog.json_schema import OWNER
+from penstock_schemas.catalog.json_schema import OWNER, SHARED_WITH
 from penstock_schemas.envelope import ENVELOPE_FIELD_LENGTH_MAX, SCHEMA_URN, SPEC_VERSION
 from penstock_schemas.event import ANYONE, event_types
 from penstock_schemas.names import NAME_PATTERN
@@ -40,11 +40,13 @@ The gateway is left out: it reads everything.
 """
 
 SENDS: Mapping[str, tuple[str, ...]] = {
-    "gateway": ("*.requested",),
+    "datasets": ("dataset.registered",),
+    "gateway": (ANYONE,),
     "registry": ("job.requested", "promotion.requested"),
     "tuner": ("job.requested",),
 }
-"""The wishes of services themselves; `*.requested` is every wish (the HTTP API, triggers)."""
+"""What services say beside the facts that are theirs; `ANYONE` is everything that anyone may say
+(the HTTP API, triggers). `tests/contract` compares both tables with the services."""
 
 _ATTRIBUTES = {
     "ce-specversion": "Version of CloudEvents",
@@ -162,16 +164,18 @@ def _operations(schemas: Mapping[str, Schema]) -> dict[str, Any]:
 
 def _traffic(schemas: Mapping[str, Schema]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """`(service, type)` of what services send and of what they receive."""
-    newest = {type: cls.owner for type, cls in event_types().items()}
-    owners = {path.split("/", 1)[0]: schema[OWNER] for path, schema in schemas.items()} | newest
-    wishes = {type for type in owners if type.endswith("requested")}
-    sends = {(owner, type) for type, owner in owners.items() if owner != ANYONE}
+    owners = {
+        path.split("/", 1)[0]: (schema[OWNER], *schema.get(SHARED_WITH, ()))
+        for path, schema in schemas.items()
+    } | {type: cls.appenders() for type, cls in event_types().items()}
+    free = {type for type, names in owners.items() if ANYONE in names}
+    sends = {(name, type) for type, names in owners.items() for name in names if name != ANYONE}
     for service, types in SENDS.items():
         for type in types:
-            sends.update((service, one) for one in (wishes if type == "*.requested" else {type}))
+            sends.update((service, one) for one in (free if type == ANYONE else {type}))
     receives = {(service, type) for service, types in LISTENS.items() for type in types}
-    for wish in wishes:
-        answered = owners.get(f"{wish.split('.')[0]}.rejected", ANYONE)
-        if answered != ANYONE and wish.endswith(".requested"):
-            receives.add((answered, wish))
+    for wish in free:
+        answerers = owners.get(f"{wish.split('.')[0]}.rejected", (ANYONE,))
+        if wish.endswith(".requested") and ANYONE not in answerers:
+            receives.add((answerers[0], wish))
     return sends, receives

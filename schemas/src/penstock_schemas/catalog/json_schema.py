@@ -20,6 +20,8 @@ from penstock_schemas.names import NAME_PATTERN
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OWNER = "x-penstock-owner"
 """The keyword that says who may append the event."""
+SHARED_WITH = "x-penstock-shared-with"
+"""The keyword for further services that may, where there are any."""
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
@@ -52,6 +54,7 @@ def event_schema(cls: type[Event]) -> Schema:
         "description": body.pop("description"),
         KEY: cls.key,
         OWNER: cls.owner,
+        **({SHARED_WITH: list(cls.shared_with)} if cls.shared_with else {}),
         **body,
         **({"$defs": _closed(parts)} if parts else {}),
         "examples": [cls.example],

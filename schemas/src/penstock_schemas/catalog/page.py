@@ -6,8 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from penstock_schemas.acceptance import Schema
-from penstock_schemas.catalog.json_schema import OWNER
-from penstock_schemas.event import ANYONE
+from penstock_schemas.catalog.json_schema import OWNER, SHARED_WITH
 from penstock_schemas.names import NAME_LENGTH_MAX, NAME_PATTERN
 
 _HEAD = """# The event catalogue
@@ -62,7 +61,7 @@ def _overview(
 
 
 def _owner(schema: Schema) -> str:
-    return "anyone" if schema[OWNER] == ANYONE else str(schema[OWNER])
+    return " or ".join([schema[OWNER], *schema.get(SHARED_WITH, ())])
 
 
 def _anchor(heading: str) -> str:

@@ -209,11 +209,15 @@ class JobCancelRequested(Event):
 
 
 class JobCancelled(Event):
-    """The job ended because it was asked to; `attempt` is absent where none had been placed."""
+    """The job ended because it was asked to; `attempt` is absent where none had been placed.
+
+    The trainer says so of an attempt that has its place, the scheduler of a job that waits.
+    """
 
     type = "job.cancelled"
     key = "job"
     owner = "trainer"
+    shared_with = ("scheduler",)
     example = {"job": _JOB, "attempt": 1, "reason": "no longer needed"}
 
     job: Name
