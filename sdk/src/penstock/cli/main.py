@@ -8,14 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
+from typing import Annotated
 
 import typer
 
 from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model
-from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, exit_code
+from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 
 GROUP = "penstock.commands"
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", envvar="PENSTOCK_URL", help="The API. [default: the platform here]"),
+]
 
 _WITH_MORE_VERBS = {
     "dataset": dataset.register,
@@ -30,13 +35,13 @@ def make_app() -> typer.Typer:
     """The application with all commands."""
     app = typer.Typer(
         name="penstock",
-        help="An event-driven machine-learning platform.",
         epilog="Tab completion: penstock --install-completion.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_everywhere)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
     _add(app, "event", "The log: follow, read, draw, publish.", event.register)
@@ -45,6 +50,13 @@ def make_app() -> typer.Typer:
         add_views(group, noun)
     _add(app, "deadletter", "Messages that no try could handle.", deadletter.register)
     return app
+
+
+def _everywhere(namespace: NamespaceOption = None, url: UrlOption = None) -> None:
+    """An event-driven machine-learning platform."""
+    for name, given in (("PENSTOCK_NAMESPACE", namespace), ("PENSTOCK_URL", url)):
+        if given is not None:
+            os.environ[name] = given  # where each command's own option looks for its default
 
 
 def _add(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from penstock.cli.output import emit_json, now, say, say_event
-from penstock.cli.wording import moment_of, seconds_of
+from penstock.cli.wording import clean, moment_of, seconds_of
 
 if TYPE_CHECKING:
     from penstock.client import Client, Ending, Wish
@@ -24,6 +24,8 @@ EXIT_SIGN_IN = 4
 EXIT_REFUSED = 5
 EXIT_TIMED_OUT = 6
 EXIT_INTERRUPTED = 130
+LOG_LINES_MAX = 20
+"""Of a failed job's output, shown with its failure."""
 
 NamespaceOption = Annotated[
     str | None,
@@ -108,6 +110,8 @@ def asked(client: Client, wish: Wish, as_json: bool, wait: bool, timeout: str | 
     else:
         sys.stdout.write(f"{wish.id}\n")
     if not ending.ok:
+        for line in str(ending.event.payload.get("log_tail") or "").splitlines()[-LOG_LINES_MAX:]:
+            say(f"  {clean(line)}")
         code = EXIT_REFUSED if ending.refused else EXIT_FAILED
         hint = f"penstock event tree {ending.event.sequence}"
         fail(f"{ending.event.type}: {ending.reason}", hint, code)

@@ -55,6 +55,18 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
+def last_line(text: str) -> str:
+    """The last line of some output that says anything: what a failed program said at its end."""
+    lines = [line for line in map(clean, text.splitlines()) if line]
+    return lines[-1] if lines else ""
+
+
+def _failure(data: Mapping[str, Any]) -> str:
+    said = last_line(data.get("log_tail") or "")
+    again = "" if data["final"] else "; will be tried again"
+    return f"{data['reason']}{again}{f': {said}' if said else ''}"
+
+
 def seconds_of(text: str) -> float:
     """A duration such as `30m`, `1h30m` or `90s`, in seconds; raises `ValueError`."""
     parts = _DURATION.findall(text)
@@ -187,7 +199,7 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     "job.started": lambda d: f"{_attempt(d)}on {d['node']}",
     "job.checkpointed": lambda d: f"at step {d['step']}",
     "job.succeeded": lambda d: f"in {d['seconds']:.3g} s {_metrics(d)}",
-    "job.failed": lambda d: f"{d['reason']}" + ("" if d["final"] else "; will be tried again"),
+    "job.failed": _failure,
     "experiment.requested": lambda d: (
         f"{d['max_trials']} trials of {_command(d)}, to {d['objective'].get('goal', 'maximize')} "
         f"{d['objective']['metric']}"

@@ -28,6 +28,11 @@ def folder_files(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def source_files(source: Path) -> dict[str, Path]:
+    """A program's files by their relative path: those of a folder, or the one file by its name."""
+    return folder_files(source) if source.is_dir() else {source.name: _regular(source)}
+
+
 def named_files(source: str | Path | Sequence[str | Path]) -> dict[str, Path]:
     """What a dataset is made from: a folder, one file, or several files by their own names."""
     if isinstance(source, str | Path):

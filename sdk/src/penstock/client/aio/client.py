@@ -26,7 +26,7 @@ from penstock.client.aio.nouns import (
 from penstock.client.aio.transport import AsyncTransport
 from penstock.client.aio.worker import AsyncWorker
 from penstock.client.errors import Refused, Unavailable
-from penstock.client.files import PositionFile, folder_files
+from penstock.client.files import PositionFile, folder_files, source_files
 from penstock.client.matching import server_type, wanted
 from penstock.client.records import Published, RecordedEvent
 from penstock.client.timing import Deadline
@@ -218,10 +218,15 @@ class AsyncClient:
     async def program(
         self, command: Sequence[str], source: str | Path | ObjectRef | None = None
     ) -> Program:
-        """A program for a job or an experiment, its source uploaded where it is a path."""
+        """A program for a job or an experiment, its source uploaded where it is a path.
+
+        A single file is sent as a folder with that file alone, so that it keeps its name.
+        """
         from penstock_schemas import Program  # noqa: PLC0415
 
-        stored = await self.upload(source) if isinstance(source, str | Path) else source
+        if not isinstance(source, str | Path):
+            return Program(command=tuple(command), source=source)
+        stored = await self.upload_files(source_files(Path(source)))
         return Program(command=tuple(command), source=stored)
 
     async def inputs(self, given: Mapping[str, str | Path | ObjectRef]) -> dict[str, ObjectRef]:

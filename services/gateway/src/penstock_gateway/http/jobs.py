@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from penstock_gateway.domain.joblog import log_text
 from penstock_gateway.domain.view import Row, utc_text
 from penstock_gateway.domain.why import explain
 from penstock_gateway.http.answers import event_document, json_response
@@ -42,7 +43,7 @@ async def logs(request: Request) -> Response:
     context, row = await _job(request)
     subject = f"telemetry.{row['namespace']}.job.log.{row['id']}"
     stored = await context.ports.telemetry.read(subject, limit=LOG_CHUNKS_MAX)
-    text = b"".join(_ended(message.payload) for message in stored)
+    text = log_text(message.payload for message in stored)
     return PlainTextResponse(text, headers={"x-content-type-options": "nosniff"})
 
 
@@ -66,10 +67,6 @@ def _point(payload: bytes, stored_at: str) -> dict[str, Any] | None:
         "metrics": report.get("metrics", {}),
         "attempt": report.get("attempt"),
     }
-
-
-def _ended(chunk: bytes) -> bytes:
-    return chunk if chunk.endswith(b"\n") else chunk + b"\n"
 
 
 ROUTES = [

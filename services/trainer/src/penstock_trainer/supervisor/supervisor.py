@@ -156,7 +156,7 @@ class Supervisor:
                 if done:
                     return watch.result()
                 try:
-                    await reporting.metrics()
+                    await reporting.live()
                 except Unavailable as error:
                     log.warning("telemetry", attempt=str(attempt), error=str(error))
         finally:
