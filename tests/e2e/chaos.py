@@ -4,12 +4,15 @@ The killed platform is started again on the same directory; the servers come bac
 Only processes of this very run are killed, by their pid.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,11 +30,21 @@ VICTIMS = ("platform", "nats-server", "weed", "train.py")
 DEMO_SECONDS = 240.0
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
+GLANCE_SECONDS = 0.3
 PAGE = 500
 NOUNS = (
     *("dataset", "features", "job", "experiment", "trial", "model", "promotion"),
     *("endpoint", "rollout", "trigger", "webhook"),
 )
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The rows of a noun as somebody saw them, and the position of the log that they stood for."""
+
+    noun: str
+    position: int
+    rows: list[dict[str, Any]]
 
 
 @dataclass
@@ -41,6 +54,8 @@ class ChaosRun:
     work: Path
     seed: int
     killed: list[str] = field(default_factory=list)
+    glances: list[Glance] = field(default_factory=list)
+    """What was seen while the demo ran."""
 
     def __post_init__(self) -> None:
         self.directory = self.work / "data"
@@ -57,6 +72,9 @@ class ChaosRun:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+            over = threading.Event()
+            watcher = threading.Thread(target=self._watch, args=(over,))
+            watcher.start()
             try:
                 self.endpoints()
                 for moment in moments:
@@ -66,6 +84,8 @@ class ChaosRun:
                         self._kill(draw.choice(VICTIMS), time.monotonic() - started)
                 return demo.wait(DEMO_SECONDS)
             finally:
+                over.set()
+                watcher.join()
                 demo.kill()
                 demo.wait()
 
@@ -121,6 +141,26 @@ class ChaosRun:
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Every noun's rows as they stand."""
         return {noun: self._get(f"/v1/demo/{noun}", limit=PAGE)["items"] for noun in NOUNS}
+
+    def differs_from_then(self, seen: Glance) -> str:
+        """What `?at=` says now of the moment of a glance, where that differs; empty where equal."""
+        around = self._get("/v1/-/event", after=seen.position - 1, limit=2)["items"]
+        assert around[0]["sequence"] == seen.position, seen
+        moment = around[0]["time"]
+        if len(around) > 1 and around[1]["time"] == moment:
+            return ""  # seen in the middle of a batch, which no time tells apart
+        then = self._get(f"/v1/demo/{seen.noun}", limit=PAGE, at=moment)["items"]
+        return "" if then == seen.rows else f"{seen.noun} at {moment}: {then} was {seen.rows}"
+
+    def _watch(self, over: threading.Event) -> None:
+        """Look at one noun after another until it is over; nothing answers while it is killed."""
+        for noun in itertools.cycle(NOUNS):
+            if over.wait(GLANCE_SECONDS):
+                return
+            with contextlib.suppress(httpx.HTTPError, TimeoutError):
+                found = self._get(f"/v1/demo/{noun}", limit=PAGE)
+                if found["position"]:
+                    self.glances.append(Glance(noun, found["position"], found["items"]))
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """What the platform gave up on."""

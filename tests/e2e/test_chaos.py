@@ -1,4 +1,5 @@
-"""The demo, whole and real, while things are killed: nothing lost, nothing twice."""
+"""The demo, whole and real, while things are killed: nothing lost, nothing twice,
+and what was seen at any moment can be seen again."""
 
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from chaos import ChaosRun, pretty
 from checker import violations
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+GLANCES_MIN = 50
 QUICK_SEEDS = (1, 2, 3)
 LONG_SEEDS = tuple(range(100, 120))
 
@@ -22,6 +24,8 @@ def _survives(seed: int, work: Path) -> None:
         events, rows = run.events(), run.rows()
         assert violations(events) == [], run.killed
         assert run.dead_letters() == []
+        assert len(run.glances) > GLANCES_MIN
+        assert [d for d in map(run.differs_from_then, run.glances) if d] == []
         run.restart()
         assert run.rows() == rows, "what is rebuilt from the log differs from what was live"
         assert len(run.events()) == len(events), "a restart of a finished platform says nothing"
