@@ -110,6 +110,23 @@ async def test_a_namespace_is_given_before_the_noun_or_after_the_verb(terminal: 
     assert [row["id"] for row in before["items"]] == ["one"]
 
 
+async def test_no_job_outlives_a_temporary_platform() -> None:
+    options = UpOptions(services=["scheduler", "trainer", "gateway"])
+    with DataDir.ephemeral() as directory:
+        async with running_platform(directory, options) as running:
+            terminal = Terminal(running, directory.path)
+            (directory.path / "sleeps.py").write_text(
+                "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+            )
+            await terminal.run("job", "run", "--name", "sleeps", "sleeps.py")
+            async with asyncio.timeout(20):
+                while not (said := (await terminal.run("job", "logs", "sleeps"))[0]):
+                    pass
+            os.kill(int(said), 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(said), 0)
+
+
 async def test_what_can_never_fit_is_refused_with_the_reason(terminal: Terminal) -> None:
     _, story = await terminal.run("job", "run", "--gpu", "99", "--wait", "train.py", status=5)
     assert "needs 99 GPUs on one node" in story

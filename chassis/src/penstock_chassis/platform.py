@@ -150,6 +150,7 @@ def _platform_settings(
     return PlatformSettings().model_copy(
         update={
             "nats_url": nats.url,
+            "ephemeral": directory.is_ephemeral,
             "objects_endpoint": objects.endpoint,
             "objects_access_key": objects.access_key,
             "objects_secret_key": SecretStr(objects.secret_key),

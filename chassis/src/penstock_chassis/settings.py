@@ -56,6 +56,9 @@ class PlatformSettings(BaseSettings):
     """The address on which `penstock service run` answers /livez, /readyz and /metrics."""
     health_port: int = Field(default=0, ge=0, le=65535)
     """The port of it; 0 chooses a free one."""
+    ephemeral: bool = False
+    """Whether all state is thrown away at the end: what outlives the platform otherwise, such as
+    running jobs, ends with it."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_json: bool | None = None

@@ -84,6 +84,7 @@ class DataDir:
         self._lock_path = self.run / "lock"
         self._endpoints_path = self.run / "platform.json"
         self._lock_file: int | None = None
+        self.is_ephemeral = False
 
     @classmethod
     @contextlib.contextmanager
@@ -92,6 +93,7 @@ class DataDir:
         # Files of a server that is still ending may appear while the tree is being removed.
         with tempfile.TemporaryDirectory(prefix="penstock-", ignore_cleanup_errors=True) as path:
             directory = cls(Path(path))
+            directory.is_ephemeral = True
             with directory.locked():
                 yield directory
 

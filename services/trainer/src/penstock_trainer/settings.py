@@ -23,6 +23,8 @@ class TrainerSettings(ServiceSettings):
     """The nodes whose jobs this trainer runs, separated by commas; empty: all."""
     python: Path = Path(sys.executable)
     """The interpreter of jobs: what the command word `{python}` stands for."""
+    ephemeral: bool = False
+    """Whether running jobs end with the trainer; else they outlive it and are adopted again."""
     cache_bytes_max: int = Field(default=20 * 2**30, gt=0)
     """Inputs and sources kept on disk, in bytes; what running jobs use is kept beyond it."""
 

@@ -67,7 +67,7 @@ def _event(body: Any) -> Event:
     if contract.owner != ANYONE:
         raise Problem(
             403,
-            f"{type} is a fact that only the service {contract.owner} may state",
+            f"{type} is a fact that only the service {' or '.join(contract.appenders())} may state",
             field="type",
             hint=f"ask for what you want with a wish, e.g. {contract.noun()}.requested",
         )

@@ -26,6 +26,7 @@ NOT_GONE_SECONDS = 1.0
 BACKOFF_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0
 METRIC_NAME_LENGTH_MAX = 128
+END_SECONDS_MAX = 5.0
 
 log = structlog.get_logger("penstock.trainer")
 
@@ -46,6 +47,7 @@ class Supervisor:
         self._launcher = launcher
         self._staging = staging
         self.runs = settings.runs
+        self._ephemeral = settings.ephemeral
         self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
 
     def is_here(self, namespace: str, name: str) -> bool:
@@ -78,11 +80,22 @@ class Supervisor:
         await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """Stop tending. The attempts go on: they outlive the trainer."""
-        tasks = list(self._tasks.values())
+        """Stop tending. The attempts go on: they outlive the trainer, unless it is ephemeral."""
+        attempts, tasks = list(self._tasks), list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._ephemeral:
+            await asyncio.gather(*map(self._end_now, attempts))
+
+    async def _end_now(self, attempt: AttemptId) -> None:
+        """End what nobody will adopt; wait until it is gone, `END_SECONDS_MAX` at most."""
+        try:
+            async with asyncio.timeout(END_SECONDS_MAX):
+                await self._launcher.signal_stop(attempt, 0.0, "the platform was a temporary one")
+                await self._launcher.watch(attempt)
+        except Exception as error:  # noqa: BLE001 - the trainer ends all the same
+            log.warning("left running", attempt=str(attempt), error=repr(error))
 
     async def _sweep(self) -> None:
         """Free what ended before an earlier life could."""
