@@ -65,9 +65,10 @@ def _event(body: Any) -> Event:
     except UnknownType as error:
         raise Problem(422, str(error), field="type") from None
     if contract.owner != ANYONE:
+        owners = " or ".join(contract.appenders())
         raise Problem(
             403,
-            f"{type} is a fact that only the service {' or '.join(contract.appenders())} may state",
+            f"{type} is a fact that only the service {owners} may state",
             field="type",
             hint=f"ask for what you want with a wish, e.g. {contract.noun()}.requested",
         )
