@@ -4,11 +4,15 @@ A service's own settings extend `ServiceSettings` under the prefix `PENSTOCK_<SE
 services share (where the bus and the object store are) has the prefix `PENSTOCK_`.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+URL_PASSWORD = re.compile(r"(://(?:[^\s/@,:]*:)?)[^\s/@,]+@")
+"""The password of a URL, as in nats://user:password@host, or the token, as in nats://token@host."""
 
 
 class ServiceSettings(BaseSettings):
@@ -69,14 +73,19 @@ class PlatformSettings(BaseSettings):
 
 
 def show(settings: BaseSettings) -> dict[str, dict[str, Any]]:
-    """Each setting with its environment variable, value and meaning; secrets are masked."""
+    """Each setting with its environment variable, value and meaning; secrets are masked, also
+    the passwords of URLs."""
     prefix = settings.model_config.get("env_prefix", "")
     values = settings.model_dump(mode="json")
     return {
         name: {
             "variable": f"{prefix}{name}".upper(),
-            "value": values[name],
+            "value": _masked(values[name]),
             "meaning": " ".join((field.description or "").split()),
         }
         for name, field in type(settings).model_fields.items()
     }
+
+
+def _masked(value: Any) -> Any:
+    return URL_PASSWORD.sub(r"\1**********@", value) if isinstance(value, str) else value
