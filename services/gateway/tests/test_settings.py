@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from penstock_gateway.app import make_context
 from penstock_gateway.settings import GatewaySettings
@@ -48,3 +48,18 @@ def test_a_secret_that_is_no_secret_is_refused_at_the_start(api: object) -> None
     settings = GatewaySettings(webhook_secrets={"vision/airline": "whsec_"})
     with pytest.raises(ValueError, match="webhook secret"):
         make_context(settings, api.ports)  # type: ignore[attr-defined]
+
+
+def test_the_read_model_is_a_file_in_the_working_folder_or_a_postgresql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = GatewaySettings(work_dir=tmp_path)
+    assert settings.read_model_path == tmp_path / "read-model.sqlite"
+    url = "postgresql://penstock:hidden@db.example.org/penstock"
+    settings = GatewaySettings(database_url=SecretStr(url))
+    assert settings.database_url.get_secret_value() == url
+    assert "hidden" not in repr(settings)
+    monkeypatch.setenv("PENSTOCK_GATEWAY_DATABASE_URL", "mysql://penstock:hidden@db/penstock")
+    with pytest.raises(ValidationError, match="postgresql://") as refused:
+        GatewaySettings()
+    assert "hidden" not in str(refused.value)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model
+from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model, projection
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 
@@ -49,6 +49,7 @@ def make_app() -> typer.Typer:
         group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))
         add_views(group, noun)
     _add(app, "deadletter", "Messages that no try could handle.", deadletter.register)
+    _add(app, "projection", "What is shown, made from the log.", projection.register)
     return app
 
 

@@ -4,20 +4,25 @@ from functools import partial
 
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.decider import Decider
-from penstock_chassis.fold import Fold
 from penstock_chassis.ports import ConsumerSpec, Ports
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.adapters.http_server import UvicornServer
+from penstock_gateway.adapters.postgres_rows import postgres_rows
+from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.adapters.standard_webhooks import StandardWebhooksVerifier
-from penstock_gateway.domain.state import NOUNS, State, evolve
+from penstock_gateway.domain.state import NOUNS, State
 from penstock_gateway.handlers import audit, on_any_event, on_trigger_requested
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
+from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import History
+from penstock_gateway.http.projector import Projector
+from penstock_gateway.http.reading import Reading
+from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.streams import Streams
-from penstock_gateway.nouns import PROJECTION
-from penstock_gateway.ports import Server
+from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
+from penstock_gateway.ports import RowStore, Server
 from penstock_gateway.settings import GatewaySettings
 from penstock_schemas import TriggerRequested, filter_of
 
@@ -25,14 +30,24 @@ TRIGGERS_CONSUMER = "gateway-triggers"
 AUDIT_CONSUMER = "gateway-audit"
 
 
-def make_context(settings: GatewaySettings, ports: Ports) -> Context:
+def make_store(settings: GatewaySettings) -> RowStore:
+    """Where the rows are kept: in PostgreSQL where the settings name one, else in SQLite."""
+    indexed = {noun: view.indexed for noun, view in VIEWS.items()}
+    url = settings.database_url.get_secret_value()
+    return postgres_rows(url, indexed) if url else sqlite_rows(settings.read_model_path, indexed)
+
+
+def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None = None) -> Context:
     """What the API stands on; raises `ValueError` for secrets that are none."""
-    fold = Fold(NOUNS, State(), partial(evolve, PROJECTION))
+    store = store or make_store(settings)
+    filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
+    projector = Projector(ports.log, store, PROJECTION, filters)
     return Context(
         settings=settings,
         ports=ports,
-        fold=fold,
-        history=History(ports.log, fold, PROJECTION),
+        fold=FeedingFold(projector, TRIGGERS_VERSION),
+        reading=Reading(projector, History(ports.log, PROJECTION)),
+        rebuilding=Rebuilding(projector),
         streams=Streams(ports.log),
         senders={
             sender: StandardWebhooksVerifier(secrets)
@@ -41,18 +56,31 @@ def make_context(settings: GatewaySettings, ports: Ports) -> Context:
     )
 
 
-def build(settings: GatewaySettings, ports: Ports, server: Server | None = None) -> Service:
+def build(
+    settings: GatewaySettings,
+    ports: Ports,
+    server: Server | None = None,
+    store: RowStore | None = None,
+) -> Service:
     """The gateway on its ports."""
-    context = make_context(settings, ports)
-    desk = Decider("gateway", ports.log, ports.clock, context.fold)
+    context = make_context(settings, ports, store)
+    projector = context.reading.projector
+    desk: Decider[State] = Decider("gateway", ports.log, ports.clock, context.fold)
     server = server or UvicornServer(settings.host, settings.port)
     everything = ("penstock.>",)
+
+    async def close() -> None:
+        await context.fold.checkpoint()
+        await projector.store.close()
+
     return Service(
         name="gateway",
         folds=[context.fold],
         serial="all",
         handlers={TriggerRequested: partial(on_trigger_requested, desk, compile_cel)},
         background=[
+            projector.run,
+            context.fold.keep_checkpoints,
             partial(
                 _consume,
                 ports,
@@ -62,6 +90,7 @@ def build(settings: GatewaySettings, ports: Ports, server: Server | None = None)
             partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
             partial(server.serve, make_application(context), context.streams.stop),
         ],
+        close=close,
     )
 
 

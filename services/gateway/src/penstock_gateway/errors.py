@@ -19,3 +19,7 @@ class MissingValue(ExpressionError):
 
 class HistoryTooLong(GatewayError):
     """The log up to the time asked for could not be folded in the time allowed."""
+
+
+class Superseded(GatewayError):
+    """The rows have moved on: another process committed to them, or they were replaced."""

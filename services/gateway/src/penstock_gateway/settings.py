@@ -11,6 +11,8 @@ from pydantic_settings import SettingsConfigDict
 from penstock_chassis.settings import ServiceSettings
 from penstock_schemas import is_name
 
+READ_MODEL_FILE = "read-model.sqlite"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANY_HOST = "*"
 
@@ -19,7 +21,11 @@ class GatewaySettings(ServiceSettings):
     """Where the gateway listens, whom it believes, and what it tells of the platform."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PENSTOCK_GATEWAY_", frozen=True, extra="ignore", use_attribute_docstrings=True
+        env_prefix="PENSTOCK_GATEWAY_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an address may hold a password
     )
 
     host: str = "127.0.0.1"
@@ -36,6 +42,9 @@ class GatewaySettings(ServiceSettings):
     sender, by spaces, while keys rotate."""
     webhook_secrets_file: Path | None = None
     """A file with the same JSON, readable by its owner alone (mode 0600)."""
+    database_url: SecretStr = SecretStr("")
+    """The PostgreSQL database of the read model, postgresql://user:password@host/name; empty: a
+    SQLite file in the working folder."""
     gateway_url: str = ""
     """Where people reach this API; empty: as it listens."""
     serving_url: str = "http://127.0.0.1:7361"
@@ -49,6 +58,16 @@ class GatewaySettings(ServiceSettings):
         """Take a mapping as well as its JSON."""
         return json.dumps(value) if isinstance(value, dict) else value
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and not url.startswith(POSTGRES_SCHEMES):
+            raise ValueError(
+                "write postgresql://user:password@host/name, or nothing for a SQLite file"
+            )
+        return value
+
     @model_validator(mode="after")
     def _reachable_only_on_purpose(self) -> "GatewaySettings":
         if self.host not in LOOPBACK_HOSTS and not self.allowed_hosts:
@@ -57,6 +76,11 @@ class GatewaySettings(ServiceSettings):
                 "is reached, e.g. PENSTOCK_GATEWAY_ALLOWED_HOSTS='[\"penstock.example.org\"]'"
             )
         return self
+
+    @property
+    def read_model_path(self) -> Path:
+        """The SQLite file of the read model."""
+        return self.work_dir.expanduser() / READ_MODEL_FILE
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ from penstock.client.aio.nouns import (
     AsyncJobs,
     AsyncModels,
 )
+from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
 from penstock.client.aio.worker import AsyncWorker
 from penstock.client.errors import Refused, Unavailable
@@ -73,6 +74,7 @@ class AsyncClient:
         self.trigger = _plain(self, "trigger")
         self.webhook = _plain(self, "webhook")
         self.deadletter = AsyncDeadLetters(self)
+        self.projection = AsyncProjections(self)
 
     async def __aenter__(self) -> AsyncClient:
         return self

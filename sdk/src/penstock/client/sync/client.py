@@ -28,6 +28,7 @@ from penstock.client.sync.nouns import (
     Jobs,
     Models,
 )
+from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
 from penstock.client.sync.worker import Worker
 from penstock.client.timing import Deadline
@@ -74,6 +75,7 @@ class Client:
         self.trigger = _plain(self, "trigger")
         self.webhook = _plain(self, "webhook")
         self.deadletter = DeadLetters(self)
+        self.projection = Projections(self)
 
     def __enter__(self) -> Client:
         return self

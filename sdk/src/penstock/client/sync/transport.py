@@ -59,12 +59,23 @@ class Transport:
         """The text at `path`."""
         return (self.send("GET", path, params=params)).text
 
-    def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout_seconds: float = REQUEST_SECONDS,
+    ) -> Any:
         """The JSON that comes back for JSON."""
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         kind = {"content-type": "application/json"}
         answer = self.send(
-            "POST", path, content=lambda: content, headers={**kind, **(headers or {})}
+            "POST",
+            path,
+            content=lambda: content,
+            headers={**kind, **(headers or {})},
+            timeout_seconds=timeout_seconds,
         )
         return answer.json()
 
@@ -76,6 +87,7 @@ class Transport:
         params: Params | None = None,
         content: Callable[[], bytes | Iterable[bytes] | None] = lambda: None,
         headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = REQUEST_SECONDS,
     ) -> httpx.Response:
         """One request; `content` is asked for its bytes at each try. Raises `PenstockError`."""
         tries = 0
@@ -88,6 +100,7 @@ class Transport:
                     params=_given(params),
                     content=content(),
                     headers=headers,
+                    timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_SECONDS),
                 )
             except httpx.TransportError as error:
                 if tries >= TRIES_MAX or not self._may_return(error):

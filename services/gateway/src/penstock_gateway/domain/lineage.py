@@ -10,6 +10,9 @@ from typing import Any
 from penstock_gateway.domain.read_model import ReadModel
 from penstock_gateway.domain.view import Row
 
+LINEAGE_NOUNS = ("features", "dataset", "endpoint")
+"""Nouns of which all rows are looked through."""
+
 
 class Graph:
     """Nodes by id and edges from cause to effect, both in the order of their finding."""
@@ -37,6 +40,12 @@ class Graph:
             "nodes": list(self.nodes.values()),
             "edges": [list(edge) for edge in self.edges],
         }
+
+
+def named_by(model: Row) -> list[tuple[str, str]]:
+    """The rows (noun and id) that the versions of a model name."""
+    made = [version["lineage"] for version in model["versions"] or ()]
+    return [(noun, one[noun]) for one in made for noun in ("job", "trial") if one and one.get(noun)]
 
 
 def lineage(rows: ReadModel, model: Row) -> dict[str, Any]:

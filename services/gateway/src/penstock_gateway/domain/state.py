@@ -1,11 +1,9 @@
-"""Everything that the gateway folds from the log, in one value."""
+"""Everything that the gateway keeps folded in memory: what decides. What shows is in a store."""
 
 from dataclasses import dataclass, field
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.domain import event_index, trigger_book
-from penstock_gateway.domain.event_index import EventIndex
-from penstock_gateway.domain.read_model import Projection, ReadModel
+from penstock_gateway.domain import trigger_book
 from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_schemas import event_types
 
@@ -15,16 +13,12 @@ NOUNS = frozenset(event.noun() for event in event_types().values())
 
 @dataclass
 class State:
-    """The rows of all nouns, the triggers, and where events stand."""
+    """The triggers."""
 
-    rows: ReadModel = field(default_factory=ReadModel)
     triggers: TriggerBook = field(default_factory=TriggerBook)
-    index: EventIndex = field(default_factory=EventIndex)
 
 
-def evolve(projection: Projection, state: State, recorded: Recorded) -> State:
+def evolve(state: State, recorded: Recorded) -> State:
     """The state after an event; changes it in place."""
-    projection.evolve(state.rows, recorded)
     trigger_book.evolve(state.triggers, recorded)
-    event_index.evolve(state.index, recorded)
     return state

@@ -29,6 +29,8 @@ BASE_COLUMNS: Mapping[str, str] = {
 }
 UNKNOWN = "unknown"
 """The status of a row whose first event says none, e.g. the end of a job that nobody asked for."""
+INDEXED_MAX = 3
+"""Columns of one noun that have an index, beside the namespace and the status."""
 LISTED_MAX = 1000
 """Entries of a history inside one row; the oldest leave first."""
 
@@ -49,6 +51,16 @@ class View:
     others: Mapping[type[Event], tuple[Callable[[Any], str | None], Rule]] = field(
         default_factory=dict
     )
+    indexed: tuple[str, ...] = ()
+    """Columns, texts all, by whose value rows are often asked for: at most `INDEXED_MAX`."""
+
+    def __post_init__(self) -> None:
+        unknown = [column for column in self.indexed if column not in self.columns]
+        if unknown or len(self.indexed) > INDEXED_MAX:
+            raise ValueError(
+                f"{self.noun}: index at most {INDEXED_MAX} of its own columns"
+                + (f", not {unknown[0]!r}" if unknown else "")
+            )
 
     @property
     def events(self) -> tuple[type[Event], ...]:

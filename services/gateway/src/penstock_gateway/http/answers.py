@@ -18,7 +18,12 @@ def dump(value: Any) -> bytes:
 
 def json_response(value: Any, status: int = 200) -> Response:
     """A JSON answer, never cached: it is true at one position of the log."""
-    return Response(dump(value), status, {"cache-control": "no-store"}, "application/json")
+    return json_bytes(dump(value), status)
+
+
+def json_bytes(body: bytes, status: int = 200) -> Response:
+    """An answer that is JSON already."""
+    return Response(body, status, {"cache-control": "no-store"}, "application/json")
 
 
 def event_document(stored: StoredMessage) -> dict[str, Any]:

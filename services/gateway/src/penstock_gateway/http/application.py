@@ -9,6 +9,7 @@ from penstock_gateway.http import (
     jobs,
     objects,
     platform,
+    projections,
     publish,
     rows,
     webhooks,
@@ -19,6 +20,7 @@ from penstock_gateway.http.problems import EXCEPTION_HANDLERS
 
 ROUTES = [
     *platform.ROUTES,
+    *projections.ROUTES,
     *deadletters.ROUTES,
     *webhooks.ROUTES,
     *events.ROUTES,

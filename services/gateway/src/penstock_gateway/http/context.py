@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports
-from penstock_gateway.domain.state import State
-from penstock_gateway.http.history import History
+from penstock_gateway.http.following import FeedingFold
+from penstock_gateway.http.reading import Reading
+from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.streams import Streams
 from penstock_gateway.ports import SignatureVerifier
 from penstock_gateway.settings import GatewaySettings
@@ -22,8 +22,9 @@ class Context:
 
     settings: GatewaySettings
     ports: Ports
-    fold: Fold[State]
-    history: History
+    fold: FeedingFold
+    reading: Reading
+    rebuilding: Rebuilding
     streams: Streams
     senders: Mapping[tuple[str, str], SignatureVerifier]
     """By namespace and source."""

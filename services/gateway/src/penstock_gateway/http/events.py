@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from penstock_chassis.errors import NotFound
 from penstock_chassis.ports import StoredMessage
+from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.http.answers import event_document, json_response
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.parameters import (
-    ALL,
     SEQUENCE_MAX,
     checked_name,
     checked_number,
@@ -97,16 +97,17 @@ async def show_tree(request: Request) -> Response:
     """What led to an event and what it led to, from the root of its story."""
     context, namespace = context_of(request), namespace_of(request)
     asked = event_document(await _find(request))
-    index = context.fold.state.index
-    sequences = index.story(asked["correlation_id"] or "") or [asked["sequence"]]
-    story = [
+    correlation = asked["correlation_id"] or ""
+    sequences = list(await context.reading.story(correlation, STORY_EVENTS_MAX + 1))
+    documents = [
         event_document(await context.ports.log.get(sequence))
         for sequence in sequences[:STORY_EVENTS_MAX]
     ]
+    story = [event for event in documents if event["correlation_id"] == correlation]
     if all(event["sequence"] != asked["sequence"] for event in story):
         story.append(asked)
     seen = [event for event in story if namespace in (ALL, event["namespace"])]
-    complete = index.complete and len(sequences) <= STORY_EVENTS_MAX
+    complete = len(sequences) <= STORY_EVENTS_MAX
     return json_response(tree_of(seen, asked["sequence"]) | {"complete": complete})
 
 
@@ -114,28 +115,35 @@ async def _find(request: Request) -> StoredMessage:
     """The event that the path names, where the namespace has it."""
     context, namespace = context_of(request), namespace_of(request)
     named = str(request.path_params["event"])
-    sequence: int | None
     if named.isascii() and named.isdigit() and len(named) < 16:
-        sequence = int(named)
-    elif len(named) <= EVENT_ID_LENGTH_MAX:
-        sequence = context.fold.state.index.sequence_of(named)
+        stored = await _get(context, int(named)) if int(named) else None
     else:
-        sequence = None
-    absent = Problem(
-        404,
-        f"there is no event {named[:80]!r} in {'the log' if namespace == ALL else namespace}",
-        field="id",
-        hint="" if context.fold.state.index.complete else "old events are found by sequence",
-    )
-    if not sequence:
-        raise absent
-    try:
-        stored = await context.ports.log.get(sequence)
-    except NotFound:
-        raise absent from None
-    if namespace not in (ALL, stored.subject.split(".")[1]):
-        raise absent
+        stored = await _by_id(context, named)
+    if stored is None or namespace not in (ALL, stored.subject.split(".")[1]):
+        raise Problem(
+            404,
+            f"there is no event {named[:80]!r} in {'the log' if namespace == ALL else namespace}",
+            field="id",
+        )
     return stored
+
+
+async def _get(context: Context, sequence: int) -> StoredMessage | None:
+    try:
+        return await context.ports.log.get(sequence)
+    except NotFound:
+        return None
+
+
+async def _by_id(context: Context, id: str) -> StoredMessage | None:
+    """The first event of an id: the index says where it may stand, the log whether it does."""
+    if len(id) > EVENT_ID_LENGTH_MAX:
+        return None
+    for sequence in await context.reading.candidates(id):
+        stored = await _get(context, sequence)
+        if stored is not None and event_document(stored)["id"] == id:
+            return stored
+    return None
 
 
 def _filter(request: Request) -> str:

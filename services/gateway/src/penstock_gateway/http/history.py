@@ -8,11 +8,9 @@ with, from the newest snapshot before it. Bounded: one fold at a time, `FOLD_SEC
 import asyncio
 from datetime import datetime
 
-from penstock_chassis.fold import Fold
 from penstock_chassis.message import read_recorded
 from penstock_chassis.ports import EventLog
 from penstock_gateway.domain.read_model import Projection, ReadModel
-from penstock_gateway.domain.state import State
 from penstock_gateway.errors import HistoryTooLong
 from penstock_schemas import SchemaError
 
@@ -25,11 +23,10 @@ EVERYTHING = "penstock.>"
 
 
 class History:
-    """Read models of past moments."""
+    """Read models of past moments, in memory."""
 
-    def __init__(self, log: EventLog, fold: Fold[State], projection: Projection) -> None:
+    def __init__(self, log: EventLog, projection: Projection) -> None:
         self._log = log
-        self._fold = fold
         self._projection = projection
         self._snapshots: list[ReadModel] = []
         """The one used last at the end."""
@@ -40,10 +37,6 @@ class History:
 
         Raises `HistoryTooLong` where that takes too long; asking again goes on from there.
         """
-        await self._fold.reach(await self._log.head(self._fold.filters))
-        live = self._fold.state.rows
-        if live.time is None or live.time <= moment:
-            return live
         async with self._turn:
             model = self._nearest(moment)
             try:

@@ -8,12 +8,11 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.http.problems import Problem
 from penstock_gateway.nouns import VIEWS
 from penstock_schemas import is_name
 
-ALL = "-"
-"""Stands for all namespaces, in reads."""
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1000
 JSON_BYTES_MAX = 2**20

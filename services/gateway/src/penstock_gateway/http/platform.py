@@ -18,6 +18,7 @@ WELCOME = """Penstock {version}
 GET /v1/platform              addresses and services
 GET /v1/<namespace>/<noun>    what there is (`-` for all namespaces; ?at=<time> for the past)
 GET /v1/<namespace>/event     the log; /event/stream follows it
+GET /v1/projection            how far the rows are; POST /v1/projection/rebuild
 """
 
 
@@ -39,7 +40,11 @@ async def readyz(request: Request) -> Response:
         head = await context.ports.log.head(context.fold.filters)
         await context.fold.reach(head)
 
-    said = await readiness({"gateway.bus": bus})
+    async def rows() -> None:
+        head = await context.ports.log.head(context.fold.filters)
+        await context.reading.projector.reach(head)
+
+    said = await readiness({"gateway.bus": bus, "gateway.rows": rows})
     ready = all(word == "ok" for word in said.values())
     return json_response({"ready": ready, "checks": said}, 200 if ready else 503)
 

@@ -1,16 +1,14 @@
 """Rows of every noun, now or at a past time."""
 
-from typing import Any
-
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from penstock_gateway.domain.lineage import lineage
-from penstock_gateway.domain.read_model import ReadModel
+from penstock_gateway.domain.lineage import LINEAGE_NOUNS, lineage, named_by
+from penstock_gateway.domain.projected import Query
+from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.domain.view import Row, utc_text
-from penstock_gateway.http.answers import json_response
+from penstock_gateway.http.answers import dump, json_bytes, json_response
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.parameters import (
     SEQUENCE_MAX,
@@ -39,24 +37,15 @@ async def list_rows(request: Request) -> Response:
             hint = f"one of: {', '.join(columns)}"
             raise Problem(400, f"{noun} has no column {column[:80]!r}", field=column, hint=hint)
     at = moment(request, "at")
-    model = await read_model(context, at)
-    items: list[Row] = []
-    more = False
-    for row in model.newest_first(namespace, noun):
-        if row["created_sequence"] >= cursor or not _matches(row, wanted):
-            continue
-        if len(items) == limit:
-            more = True
-            break
-        items.append(row)
-    return json_response(
-        {
-            "items": items,
-            "position": _position(context, model),
-            "at": utc_text(at) if at else None,
-            "next": str(items[-1]["created_sequence"]) if more else None,
-        }
-    )
+    page = await context.reading.page(Query(noun, namespace, wanted, cursor, limit), at)
+    rest = {
+        "position": page.standing.position,
+        "at": utc_text(at) if at else None,
+        "next": None if page.next_before is None else str(page.next_before),
+    }
+    # Rows are stored as they are answered: they need not be read here.
+    body = b'{"items":[' + b",".join(page.documents) + b"]," + dump(rest)[1:]
+    return json_bytes(body)
 
 
 async def show_row(request: Request) -> Response:
@@ -70,22 +59,18 @@ async def show_lineage(request: Request) -> Response:
     context, namespace = context_of(request), namespace_of(request)
     at = moment(request, "at")
     row = await find_row(context, namespace, "model", name_of(request), request)
-    return json_response(lineage(await read_model(context, at), row))
-
-
-async def read_model(context: Context, at: Any) -> ReadModel:
-    """The read model now, or as it was."""
-    return context.fold.state.rows if at is None else await context.history.at(at)
+    rows = await context.reading.model(row["namespace"], LINEAGE_NOUNS, named_by(row), at)
+    return json_response(lineage(rows, row))
 
 
 async def find_row(context: Context, namespace: str, noun: str, id: str, request: Request) -> Row:
     """A row at the time that the request names; its absence says which kind it is."""
     at = moment(request, "at")
-    row = (await read_model(context, at)).find(namespace, noun, id)
+    row = await context.reading.find(namespace, noun, id, at)
     if row is not None:
         return row
-    where = "any namespace" if namespace == "-" else namespace
-    later = context.fold.state.rows.find(namespace, noun, id) if at else None
+    where = "any namespace" if namespace == ALL else namespace
+    later = await context.reading.find(namespace, noun, id) if at else None
     if at and later is not None:
         raise Problem(
             404,
@@ -95,28 +80,6 @@ async def find_row(context: Context, namespace: str, noun: str, id: str, request
         )
     hint = f"GET /v1/{namespace}/{noun} lists what there is"
     raise Problem(404, f"there has never been a {noun} {id!r} in {where}", field="id", hint=hint)
-
-
-def _position(context: Context, model: ReadModel) -> int:
-    live = context.fold.state.rows
-    return context.fold.position if model is live else model.position
-
-
-def _matches(row: Row, wanted: dict[str, str]) -> bool:
-    return all(_equal(row[column], text) for column, text in wanted.items())
-
-
-def _equal(value: Any, text: str) -> bool:
-    """Whether a column has the value that the query writes as text; a column without a value
-    equals the empty text."""
-    if value is None:
-        return text in ("", "null")
-    if isinstance(value, str):
-        return value == text
-    try:
-        return bool(orjson.loads(text) == value)
-    except orjson.JSONDecodeError:
-        return False
 
 
 ROUTES = [

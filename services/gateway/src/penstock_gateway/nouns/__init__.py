@@ -24,6 +24,7 @@ from penstock_gateway.nouns import (
     trigger,
     webhook,
 )
+from penstock_gateway.nouns.version import rows_version, triggers_version
 
 VIEWS: Mapping[str, View] = {
     module.VIEW.noun: module.VIEW
@@ -45,7 +46,8 @@ VIEWS: Mapping[str, View] = {
     )
 }
 
-PROJECTION = Projection(VIEWS)
+PROJECTION = Projection(VIEWS, rows_version(VIEWS.values()))
 """The read model that the gateway keeps."""
+TRIGGERS_VERSION = triggers_version()
 
-__all__ = ["PROJECTION", "VIEWS"]
+__all__ = ["PROJECTION", "TRIGGERS_VERSION", "VIEWS"]

@@ -143,4 +143,5 @@ VIEW = View(
         JobCancelled: _cancelled,
         JobRejected: refused,
     },
+    indexed=("queue", "node", "origin"),
 )

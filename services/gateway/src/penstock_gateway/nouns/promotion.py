@@ -65,4 +65,5 @@ VIEW = View(
         PromotionRejected: refused,
     },
     {ModelPromoted: (lambda event: str(event.promotion), _granted)},
+    indexed=("model",),
 )

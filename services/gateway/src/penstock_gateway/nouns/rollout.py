@@ -72,4 +72,5 @@ VIEW = View(
         RolloutCompleted: _completed,
         RolloutRolledback: _rolledback,
     },
+    indexed=("endpoint",),
 )

@@ -73,4 +73,5 @@ VIEW = View(
         TrialPruned: _pruned,
         TrialFailed: _failed,
     },
+    indexed=("experiment",),
 )

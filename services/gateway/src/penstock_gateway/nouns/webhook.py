@@ -29,4 +29,5 @@ VIEW = View(
         "data": "The body as it was sent, where it is small",
     },
     {WebhookReceived: _received},
+    indexed=("source",),
 )

@@ -1,0 +1,162 @@
+"""Small parts of the read model: documents, marks, checkpoints, versions, damaged files."""
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock_chassis.message import Recorded
+from penstock_gateway.adapters.sqlite_rows import sqlite_rows
+from penstock_gateway.domain import trigger_book
+from penstock_gateway.domain.checkpoint import dump_checkpoint, load_checkpoint
+from penstock_gateway.domain.documents import DEPTH_MAX, document_of, row_of
+from penstock_gateway.domain.event_index import mark_of, message_mark
+from penstock_gateway.domain.projected import Batch, Query
+from penstock_gateway.domain.read_model import RowKey
+from penstock_gateway.domain.trigger_book import TriggerBook
+from penstock_gateway.domain.view import INDEXED_MAX, View
+from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
+from penstock_gateway.nouns.version import rows_version
+from penstock_gateway.testing.story import START, random_story
+from penstock_schemas import Aggregate, Event, TriggerFired, TriggerRejected, TriggerRequested
+
+
+def test_a_row_is_its_document_and_back() -> None:
+    row = {"b": 1, "a": [None, True, 2.5, {"x": "ü\0"}], "z": {}}
+    assert row_of(document_of(row)) == row
+    assert list(row_of(document_of(row))) == ["b", "a", "z"]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(2**70, 2.0**70), ("\ud800", "?"), (10**400, None), ({"k": [2**64]}, {"k": [2.0**64]})],
+)
+def test_what_few_can_read_is_tamed(value: Any, written: Any) -> None:
+    assert row_of(document_of({"data": value, "kept": 1})) == {"data": written, "kept": 1}
+
+
+def test_values_that_are_too_deep_stop_nothing() -> None:
+    deep: Any = "bottom"
+    for _ in range(10 * DEPTH_MAX):
+        deep = [deep]
+    assert b"bottom" not in document_of({"data": deep})
+
+
+def test_marks_tell_messages_apart() -> None:
+    story = random_story(1, 500)
+    assert len({message_mark(stored) for stored in story}) == len(story)
+    assert message_mark(story[0]) == message_mark(random_story(1, 500)[0])
+    assert message_mark(story[0]) != message_mark(random_story(2, 500)[0])
+    assert -(2**63) <= mark_of("anything") < 2**63
+
+
+def test_a_checkpoint_brings_back_the_triggers_as_they_were() -> None:
+    book = TriggerBook()
+    requested = TriggerRequested.model_validate(TriggerRequested.example)
+    name = requested.trigger
+
+    def happen(event: Event, id: str, cause: str | None = None) -> None:
+        sequence = len(heads) + 1
+        heads[event.aggregate(f"team-{sequence}")] = sequence
+        trigger_book.evolve(
+            book,
+            Recorded(
+                event=event,
+                namespace="vision",
+                sequence=sequence,
+                time=START + timedelta(seconds=sequence),
+                id=id,
+                source="test",
+                correlation_id="story",
+                causation_id=cause,
+            ),
+        )
+
+    heads: dict[Aggregate, int] = {}
+    happen(requested, "declared")
+    happen(requested.model_copy(update={"when": "true"}), "declared again")
+    happen(TriggerRequested.model_validate({**TriggerRequested.example, "trigger": "b"}), "other")
+    happen(
+        TriggerFired(
+            trigger=name,
+            number=1,
+            cause="e1",
+            cause_type=requested.on,
+            produced_type="queue.requested",
+            produced_id="q",
+        ),
+        "fired",
+        "e1",
+    )
+    happen(requested, "descendant", "fired")
+    happen(
+        TriggerRejected(trigger="b", request="other", reason="no", field="on", fix="mend"),
+        "refused",
+    )
+    assert book.descents
+    again, heads_again = load_checkpoint(dump_checkpoint(book, heads))
+    assert again == book
+    assert list(again.descents) == list(book.descents)
+    assert list(again.triggers) == list(book.triggers)
+    assert heads_again == heads
+
+
+def test_the_version_is_another_for_other_rules() -> None:
+    assert PROJECTION.version == rows_version(VIEWS.values())
+    fewer = [view for noun, view in VIEWS.items() if noun != "job"]
+    assert rows_version(fewer) != PROJECTION.version
+    assert PROJECTION.version != TRIGGERS_VERSION
+
+
+def test_a_view_indexes_few_columns_and_only_its_own() -> None:
+    with pytest.raises(ValueError, match="not 'nothing'"):
+        View("job", {"queue": "x"}, {}, indexed=("nothing",))
+    columns = {f"c{n}": "x" for n in range(INDEXED_MAX + 1)}
+    with pytest.raises(ValueError, match=f"at most {INDEXED_MAX}"):
+        View("job", columns, {}, indexed=tuple(columns))
+
+
+async def test_a_damaged_file_is_thrown_away_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "rows.sqlite"
+    path.write_bytes(b"this is no database, " * 400)
+    store = sqlite_rows(path, {})
+    await store.open()
+    assert await store.live() is None
+    await store.close()
+
+
+async def test_damage_found_while_reading_is_thrown_away_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.sqlite"
+    store = sqlite_rows(path, {})
+    await store.open()
+    standing = await store.reset("v1", None)
+    rows: dict[RowKey, dict[str, Any]] = {}
+    for number in range(2000):
+        row = {"status": "x", "created_sequence": number, "sequence": number, "pad": "p" * 200}
+        rows[RowKey("job", "vision", f"job-{number}")] = row
+    await store.commit(standing, Batch(2000, START, "m", rows, []))
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[8192 : len(content) - 4096] = b"\xff" * (len(content) - 4096 - 8192)
+    path.write_bytes(content)
+    store = sqlite_rows(path, {})
+
+    async def read() -> None:
+        await store.open()
+        await store.page(Query("job", "-", limit=5000))
+
+    with pytest.raises(sqlite3.DatabaseError):
+        await read()
+    await store.close()
+    again = sqlite_rows(path, {})
+    await again.open()
+    assert await again.live() is None
+    await again.close()
+    assert not path.with_name(f"{path.name}.damaged").exists()
