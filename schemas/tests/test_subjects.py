@@ -1,5 +1,7 @@
 """Subjects and names: one form, and nothing that could address another's events."""
 
+from uuid import UUID, uuid5
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -108,6 +110,13 @@ def test_fresh_ids_are_names_that_sort_by_time() -> None:
     assert all(is_name(id) and id[14] == "7" and id[19] in "89ab" for id in ids)
     assert new_id(5, bytes(10)) == "00000000-0005-7000-8000-000000000000"
     assert new_id() != new_id()
+
+
+@given(st.text(), st.text(), st.integers(0))
+def test_a_derived_id_is_the_uuid5_of_its_parts(cause: str, purpose: str, number: int) -> None:
+    namespace = UUID("6f1a4f0e-6a5b-5c0b-9b39-7f1d4ad0c2a5")
+    name = f"{cause}\n{purpose}\n{number}"
+    assert derived_id(cause, purpose, number) == str(uuid5(namespace, name))
 
 
 def test_a_derived_id_is_the_same_again_and_differs_by_each_part() -> None:

@@ -76,6 +76,7 @@ class ConsumerLoop:
         self._lease_seconds = lease_seconds
         self._queues: dict[str, deque[Delivery]] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._extender: asyncio.Task[None] | None = None
         self._held = 0
         self._freed = asyncio.Event()
         self._draining = False
@@ -105,10 +106,12 @@ class ConsumerLoop:
         await self._stop_workers()
 
     async def _stop_workers(self) -> None:
-        workers = list(self._workers)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        tasks = list(self._workers)
+        if self._extender is not None:
+            tasks.append(self._extender)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(self, delivery: Delivery) -> None:
         self._held += 1
@@ -117,10 +120,12 @@ class ConsumerLoop:
         if queue is not None:
             queue.append(delivery)
             return
-        self._queues[key] = deque([delivery])
-        worker = asyncio.create_task(self._work(key))
+        self._queues[key] = queue = deque([delivery])
+        worker = asyncio.create_task(self._work(key, queue))
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
+        if self._extender is None:
+            self._extender = asyncio.create_task(self._extend())
 
     def _key(self, delivery: Delivery) -> str:
         if self._serial == "all":
@@ -130,9 +135,7 @@ class ConsumerLoop:
         except InvalidSubject:
             return delivery.message.subject
 
-    async def _work(self, key: str) -> None:
-        queue = self._queues[key]
-        extension = asyncio.create_task(self._extend(queue))
+    async def _work(self, key: str, queue: deque[Delivery]) -> None:
         try:
             while queue:
                 await self._handle(queue[0])
@@ -140,16 +143,20 @@ class ConsumerLoop:
                 self._held -= 1
                 self._freed.set()
         finally:
-            extension.cancel()
             self._held -= len(queue)
             del self._queues[key]
             self._freed.set()
 
-    async def _extend(self, queue: deque[Delivery]) -> None:
-        while True:
-            await asyncio.sleep(self._lease_seconds / LEASE_EXTENSIONS)
-            for delivery in tuple(queue):
-                await self._end(delivery.in_progress())
+    async def _extend(self) -> None:
+        """One task for all, and only while there is work: a task each cost more than the rest
+        of the loop. A delivery waits at most one interval for its first extension."""
+        try:
+            while self._queues:
+                await asyncio.sleep(self._lease_seconds / LEASE_EXTENSIONS)
+                for delivery in [held for queue in self._queues.values() for held in queue]:
+                    await self._end(delivery.in_progress())
+        finally:
+            self._extender = None
 
     async def _handle(self, delivery: Delivery) -> None:
         try:

@@ -14,7 +14,7 @@ import structlog
 
 from penstock_chassis.errors import Conflict, Reject, Retry
 from penstock_chassis.message import Cause, Draft, Recorded, read_recorded, to_message
-from penstock_chassis.metrics import HANDLED, HANDLING_SECONDS, REDELIVERED
+from penstock_chassis.metrics import REDELIVERED, handled, handling_seconds
 from penstock_chassis.ports import Delivery, Message, Ports, StoredMessage
 from penstock_chassis.tracing import process_span
 from penstock_schemas import (
@@ -45,6 +45,8 @@ class Dispatcher:
         self.service = service
         self._handlers = {event.type: handler for event, handler in handlers.items()}
         self._ports = ports
+        # Bound once, with the configuration of now: to bind costs more than a filtered line.
+        self._log = log.bind(service=service)
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Decode and handle one delivery; the path without FastStream (simulation)."""
@@ -89,11 +91,10 @@ class Dispatcher:
             raise
         finally:
             seconds = time.perf_counter() - started
-            HANDLED.labels(self.service, message.type, outcome).inc()
-            HANDLING_SECONDS.labels(self.service, message.type).observe(seconds)
-            log.info(
+            handled(self.service, message.type, outcome).inc()
+            handling_seconds(self.service, message.type).observe(seconds)
+            self._log.info(
                 "event",
-                service=self.service,
                 type=message.type,
                 namespace=message.namespace,
                 aggregate=message.event.id,

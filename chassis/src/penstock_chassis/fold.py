@@ -10,7 +10,8 @@ block nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import heapq
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from penstock_chassis.message import Recorded, read_recorded
@@ -36,7 +37,9 @@ class Fold(Generic[S]):
         """The sequence of the last message folded."""
         self._evolve = evolve
         self._heads: dict[Aggregate, int] = {}
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """A heap: sequence awaited, a number to tell them apart, who waits."""
+        self._waits = 0
         self._failed: BaseException | None = None
 
     @property
@@ -64,7 +67,8 @@ class Fold(Generic[S]):
         if self.position >= sequence:
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((sequence, future))
+        self._waits += 1
+        heapq.heappush(self._waiting, (sequence, self._waits, future))
         await future
 
     async def follow(self, log: EventLog) -> None:
@@ -74,7 +78,7 @@ class Fold(Generic[S]):
                 self.apply(stored)
         except BaseException as error:
             self._failed = error
-            for _, future in self._waiting:
+            for _, _, future in self._waiting:
                 if not future.done():
                     future.set_exception(RuntimeError(f"the fold stopped: {error!r}"))
             raise
@@ -97,11 +101,19 @@ class Fold(Generic[S]):
             self._wake()
         return recorded
 
+    def heads(self) -> dict[Aggregate, int]:
+        """The last folded sequence of every aggregate: with the state, what `resume` takes."""
+        return dict(self._heads)
+
+    def resume(self, state: S, heads: Mapping[Aggregate, int], position: int) -> None:
+        """Begin with what was folded before, up to `position`, instead of the log's beginning."""
+        if self.position:
+            raise ValueError(f"the fold is at {self.position} already")
+        self.state, self._heads, self.position = state, dict(heads), position
+        self._wake()  # who asked before may wait for nothing newer
+
     def _wake(self) -> None:
-        still = []
-        for sequence, future in self._waiting:
-            if sequence > self.position:
-                still.append((sequence, future))
-            elif not future.done():
+        while self._waiting and self._waiting[0][0] <= self.position:
+            future = heapq.heappop(self._waiting)[2]
+            if not future.done():
                 future.set_result(None)
-        self._waiting = still

@@ -293,7 +293,10 @@ class DeadLetters(Protocol):
     """The stream of dead letters."""
 
     async def put(self, letter: DeadLetter) -> None:
-        """Store once per service and sequence; durable on return. Raises `Unavailable`."""
+        """Store once per service and sequence, however late the second comes; durable on return.
+
+        One that was dropped can be put again. Raises `Unavailable`.
+        """
         ...
 
     async def list(self) -> list[DeadLetter]:

@@ -11,7 +11,9 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from penstock_chassis.adapters.nats.connection import call, connect_client
 from penstock_chassis.adapters.nats.ports import nats_ports
+from penstock_chassis.adapters.nats.streams import DEADLETTER, SECOND
 from penstock_chassis.adapters.s3 import S3ObjectStore, make_client
 from penstock_chassis.embedded import DataDir, EmbeddedNats, EmbeddedObjects, sync_filesystem
 from penstock_chassis.ports import Ports
@@ -27,6 +29,7 @@ from penstock_chassis.testing.contracts import (
     TelemetryContract,
 )
 from penstock_chassis.testing.contracts.object_contract import Tamper
+from penstock_chassis.testing.contracts.sidestream_contract import Outwait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -73,6 +76,24 @@ def tamper(servers: Servers) -> Tamper:
         await asyncio.to_thread(client.put_object, parts.netloc, key, io.BytesIO(data), len(data))
 
     return overwrite
+
+
+SHORT_WINDOW_SECONDS = 0.1
+
+
+@pytest.fixture
+def outwait(servers: Servers) -> Outwait:
+    async def shorten_and_sleep() -> None:
+        client = await connect_client(servers.settings.nats_url, "outwait")
+        try:
+            config = (await call(client, f"STREAM.INFO.{DEADLETTER}"))["config"]
+            short = config | {"duplicate_window": int(SHORT_WINDOW_SECONDS * SECOND)}
+            await call(client, f"STREAM.UPDATE.{DEADLETTER}", short)
+            await asyncio.sleep(3 * SHORT_WINDOW_SECONDS)
+        finally:
+            await client.close()
+
+    return shorten_and_sleep
 
 
 class TestAppend(AppendContract):

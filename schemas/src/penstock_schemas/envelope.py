@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from penstock_schemas.errors import InvalidEnvelope
@@ -24,7 +25,33 @@ ENVELOPE_FIELD_LENGTH_MAX = 1024
 """Characters of one header in its canonical encoding, the one in which we write it ourselves: a
 foreign id that is accepted here can always be named as the cause of an event of ours."""
 
+ENVELOPE_PLAIN_LENGTH_MAX = ENVELOPE_FIELD_LENGTH_MAX // 3
+"""Up to here a header cannot grow too long: 3 is the most that encoding can add."""
+
+SCHEMAS_REMEMBERED_MAX = 1024
+
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
+_PLAIN = re.compile(f"[{re.escape(_SAFE)}]*")
+"""What encoding leaves as it is."""
+_NAMES = frozenset(
+    {
+        "ce-specversion",
+        "ce-id",
+        "ce-source",
+        "ce-type",
+        "ce-subject",
+        "ce-time",
+        "ce-dataschema",
+        "ce-correlationid",
+        "ce-causationid",
+        "content-type",
+        "traceparent",
+        "Nats-Msg-Id",
+        "Nats-Expected-Last-Subject-Sequence",
+        "Nats-Expected-Last-Subject-Sequence-Subject",
+    }
+)
+"""What our own messages carry. Where there is nothing else, no name has to be put in lower case."""
 _SCHEMA = re.compile(rf"{SCHEMA_URN}:([a-z0-9.-]+):([0-9]{{1,6}})")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -75,13 +102,21 @@ def read_envelope(
 
     `sequence` and `time` are the stream's own: they stand in for an absent id and time.
     """
-    raw = {name.lower(): value for name, value in (headers or {}).items()}
+    raw: Mapping[str, str] = headers or {}
+    if not _NAMES.issuperset(raw):
+        raw = {name.lower(): value for name, value in raw.items()}
     if raw.get("content-type", "").startswith("application/cloudevents"):
         raise InvalidEnvelope(
             "the message is a CloudEvent in structured mode: send it in binary mode, the "
             "attributes as ce-* headers and the data as the payload"
         )
-    found = {name: _decoded(name, raw[name]) for name in raw if name.startswith("ce-")}
+    found = {
+        name: value  # the usual case
+        if len(value) <= ENVELOPE_PLAIN_LENGTH_MAX and "%" not in value and value.isascii()
+        else _decoded(name, value)
+        for name, value in raw.items()
+        if name.startswith("ce-")
+    }
     _agree(found, "ce-type", subject.type)
     _agree(found, "ce-subject", subject.id)
     if not found.get("ce-specversion", SPEC_VERSION).startswith("1."):
@@ -102,14 +137,12 @@ def read_envelope(
 
 
 def _encoded(text: str) -> str:
-    return quote(text, safe=_SAFE)
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
 
 
 def _decoded(name: str, value: str) -> str:
     if len(value) > ENVELOPE_FIELD_LENGTH_MAX:  # before any work on it
         raise InvalidEnvelope(f"header {name} is longer than {ENVELOPE_FIELD_LENGTH_MAX}")
-    if "%" not in value and value.isascii() and 3 * len(value) <= ENVELOPE_FIELD_LENGTH_MAX:
-        return value  # the usual case, and 3 is the most that encoding can add
     text = unquote(value)
     try:
         length = len(_encoded(text))
@@ -130,6 +163,7 @@ def _agree(found: Mapping[str, str], name: str, expected: str) -> None:
         )
 
 
+@lru_cache(maxsize=SCHEMAS_REMEMBERED_MAX)
 def _version(schema: str | None, type: str) -> int:
     """The version that the header names; 1 where it names none, as the oldest clients write."""
     if not schema:
@@ -148,6 +182,8 @@ def _time(text: str | None, fallback: datetime) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
         # Some years near 1 and 9999 exist in their own zone only: OverflowError.
+        if parsed.tzinfo is UTC:
+            return parsed
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise InvalidEnvelope(f"header ce-time {text[:60]!r} is not an RFC 3339 time") from None

@@ -8,8 +8,9 @@ single type serves for things that a person names and for things that the platfo
 import os
 import re
 import time
+from hashlib import sha1
 from typing import Annotated
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import StringConstraints
 
@@ -30,7 +31,7 @@ SYSTEM_NAMESPACE = "system"
 """The namespace of what belongs to no team: nodes and the scheduler's ledger."""
 
 _NAME = re.compile(NAME_PATTERN)
-_DERIVED = UUID("6f1a4f0e-6a5b-5c0b-9b39-7f1d4ad0c2a5")
+_DERIVED = UUID("6f1a4f0e-6a5b-5c0b-9b39-7f1d4ad0c2a5").bytes
 
 
 def is_name(text: str) -> bool:
@@ -54,4 +55,9 @@ def new_id(now_ms: int | None = None, entropy: bytes | None = None) -> str:
 
 def derived_id(cause: str, purpose: str, number: int = 0) -> str:
     """The id that a redelivered handler makes again: uuid5 of cause, purpose and count."""
-    return str(uuid5(_DERIVED, f"{cause}\n{purpose}\n{number}"))
+    name = f"{cause}\n{purpose}\n{number}".encode()
+    digest = bytearray(sha1(_DERIVED + name, usedforsecurity=False).digest()[:16])
+    digest[6] = 0x50 | digest[6] & 0x0F  # what uuid.uuid5 does, in a third of its time
+    digest[8] = 0x80 | digest[8] & 0x3F
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

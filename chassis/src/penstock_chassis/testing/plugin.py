@@ -2,10 +2,16 @@
 
     pytest --sim-seeds=1000 --sim-first=5000
 
-Fixtures: `sim_seeds`, the range of seeds; `sim_seed`, one test a seed.
+Fixtures: `sim_seeds`, the range of seeds; `sim_seed`, one test a seed; `outwait`, which the
+contract of dead letters asks for and an implementation with a faster way overrides.
 """
 
+import asyncio
+
 import pytest
+
+from penstock_chassis.testing.contracts.sidestream_contract import Outwait
+from penstock_chassis.testing.simbus.stream import DUPLICATE_WINDOW_SECONDS
 
 SEEDS_DEFAULT = 10
 
@@ -29,6 +35,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def sim_seeds(request: pytest.FixtureRequest) -> range:
     """The seeds that a simulation runs."""
     return _range(request.config)
+
+
+@pytest.fixture
+def outwait() -> Outwait:
+    """Wait until the duplicate window has passed, in the time of the running loop."""
+
+    async def sleep() -> None:
+        await asyncio.sleep(DUPLICATE_WINDOW_SECONDS + 1)
+
+    return sleep
 
 
 def _range(config: pytest.Config) -> range:

@@ -7,11 +7,11 @@ hand where nats-py has no name for a feature (guards with wildcards, atomic batc
 import json
 from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError, TimeoutError
 
+from penstock_chassis.adapters.nats.client import connect
 from penstock_chassis.errors import ChassisError, NotFound, Unavailable
 
 RECONNECT_WAIT_SECONDS = 0.25
@@ -42,7 +42,7 @@ def connection_options(url: str, name: str) -> dict[str, Any]:
 
 async def connect_client(url: str, name: str) -> Client:
     """A connection outside of FastStream, for tools and tests."""
-    return await nats.connect(**connection_options(url, name))
+    return await connect(**connection_options(url, name))
 
 
 async def call(client: Client, subject: str, body: Any = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from penstock_chassis.adapters.nats.client import listen
 from penstock_chassis.adapters.nats.connection import call
 from penstock_chassis.adapters.nats.stored import AckInfo, from_delivery, parse_ack
 from penstock_chassis.adapters.nats.streams import SECOND
@@ -83,7 +84,7 @@ class NatsSubscription:
         """Listen on a new inbox; nothing is outstanding."""
         await self._unsubscribe()
         self._inbox = self._client.new_inbox()
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._arrive)
+        self._subscription = await listen(self._client, self._inbox, self._arrive)
         self._outstanding = 0
 
     async def next(self, count: int) -> list[Delivery]:
@@ -116,7 +117,7 @@ class NatsSubscription:
         if not self._closed:
             await self.open()
 
-    async def _arrive(self, message: Msg) -> None:
+    def _arrive(self, message: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
         if message.reply.startswith("$JS.ACK"):
             self._outstanding = max(0, self._outstanding - 1)

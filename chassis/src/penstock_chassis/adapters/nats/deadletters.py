@@ -1,6 +1,10 @@
 """Dead letters: the original message with its headers, and why it was given up, beside it.
 
 The original's headers travel as one JSON header, so that none of them acts on this stream.
+
+A letter has a subject of its own, `deadletter.<service>.<sequence>`, and is stored only where
+nothing stands there: once for ever, not only within the duplicate window. Letters of before that
+stand on `deadletter.<service>` and are read alike.
 """
 
 import json
@@ -9,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from penstock_chassis.adapters.nats.connection import CALL_SECONDS, call
-from penstock_chassis.adapters.nats.log import ID_HEADER, NatsLog
+from penstock_chassis.adapters.nats.log import EXPECTED, WRONG_LAST_SEQUENCE, NatsLog
 from penstock_chassis.errors import ChassisError, NotFound, Unavailable
 from penstock_chassis.ports import DeadLetter, StoredMessage
 
@@ -17,7 +21,7 @@ REASON_LENGTH_MAX = 2000
 
 
 class NatsDeadLetters:
-    """`DeadLetters` on one stream, subjects `deadletter.<service>`."""
+    """`DeadLetters` on one stream, subjects `deadletter.<service>.<sequence>`."""
 
     def __init__(self, client: Client, stream: str) -> None:
         self._client = client
@@ -34,18 +38,16 @@ class NatsDeadLetters:
             "traceback": letter.traceback,
             "headers": dict(letter.headers),
         }
-        headers = {
-            ID_HEADER: f"{letter.service}:{letter.sequence}",
-            "penstock-letter": json.dumps(about, ensure_ascii=True),
-        }
-        subject = f"deadletter.{letter.service}"
+        headers = {EXPECTED: "0", "penstock-letter": json.dumps(about, ensure_ascii=True)}
+        subject = f"deadletter.{letter.service}.{letter.sequence}"
         try:
             answer = await self._client.request(
                 subject, letter.payload, timeout=CALL_SECONDS, headers=headers
             )
         except (NatsError, OSError) as error:
             raise Unavailable(f"dead letter not stored: {error!r}") from error
-        if problem := json.loads(answer.data).get("error"):
+        problem = json.loads(answer.data).get("error")
+        if problem and problem.get("err_code") != WRONG_LAST_SEQUENCE:  # else it is there already
             raise Unavailable(f"dead letter not stored: {problem}")
 
     async def list(self) -> list[DeadLetter]:
@@ -67,7 +69,7 @@ class NatsDeadLetters:
 def _read(stored: StoredMessage) -> DeadLetter:
     about = json.loads(stored.headers["penstock-letter"])
     return DeadLetter(
-        service=stored.subject.split(".", 1)[1],
+        service=stored.subject.split(".")[1],
         subject=about["subject"],
         sequence=about["sequence"],
         reason=about["reason"],

@@ -97,7 +97,7 @@ class NatsLog:
             raise self._too_large(message) from None
         except (TimeoutError, NoRespondersError, ConnectionClosedError, OSError) as error:
             raise Unavailable(f"append not answered: {error!r}") from error
-        result: dict[str, Any] = json.loads(reply.data) if reply.data else {}
+        result: dict[str, Any] = json.loads(reply.data.decode()) if reply.data else {}
         return result
 
     async def _already(self, messages: Sequence[Message], description: str) -> Appended:
@@ -184,7 +184,7 @@ class NatsLog:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    headers = dict(message.headers) | {ID_HEADER: message.id}
+    headers = {**message.headers, ID_HEADER: message.id}
     if message.guard is not None:
         headers[EXPECTED] = str(message.guard.sequence)
         headers[EXPECTED_SUBJECT] = message.guard.filter

@@ -16,6 +16,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from penstock_chassis.adapters.nats.client import listen
 from penstock_chassis.adapters.nats.connection import call
 from penstock_chassis.adapters.nats.stored import from_delivery, parse_ack
 from penstock_chassis.adapters.nats.streams import SECOND
@@ -28,8 +29,6 @@ SILENCE_SECONDS = 2.5
 """Without a message or a heartbeat for so long, the consumer is made anew."""
 INACTIVE_SECONDS = 30
 RETRY_SECONDS = 0.25
-PENDING_MESSAGES_MAX = 1_000_000
-PENDING_BYTES_MAX = 512 * 2**20
 
 log = structlog.get_logger("penstock.nats")
 
@@ -71,12 +70,7 @@ class _Reader:
 
     async def open(self, filters: Sequence[str], after: int, since: datetime | None) -> None:
         inbox = self._client.new_inbox()
-        self._subscription = await self._client.subscribe(
-            inbox,
-            cb=self._arrive,
-            pending_msgs_limit=PENDING_MESSAGES_MAX,
-            pending_bytes_limit=PENDING_BYTES_MAX,
-        )
+        self._subscription = await listen(self._client, inbox, self._arrive)
         name = f"ordered-{new_id()}"
         start: dict[str, Any] = (
             {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
@@ -101,7 +95,7 @@ class _Reader:
             {"stream_name": self._stream, "config": config, "action": "create"},
         )
 
-    async def _arrive(self, message: Msg) -> None:
+    def _arrive(self, message: Msg) -> None:
         self._arrived.append(message)
         self._event.set()
 

@@ -1,12 +1,13 @@
 """From a NATS message to `StoredMessage`, whichever way it came."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from nats.aio.msg import Msg
 
 from penstock_chassis.ports import StoredMessage
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ACK_TOKENS = 9
 ACK_TOKENS_V2_MIN = 11
 DIRECT_GET_HEADERS = frozenset(
@@ -39,13 +40,12 @@ def parse_ack(reply: str) -> AckInfo:
     start = 4 if len(tokens) == ACK_TOKENS else 6
     if len(tokens) != ACK_TOKENS and len(tokens) < ACK_TOKENS_V2_MIN:
         raise ValueError(f"not the reply subject of a JetStream delivery: {reply!r}")
-    return AckInfo(*(int(token) for token in tokens[start : start + 5]))
+    return AckInfo(*map(int, tokens[start : start + 5]))
 
 
 def utc(time_ns: int) -> datetime:
     """Unix nanoseconds as a time with microseconds, as exact as `datetime` can be."""
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    return _EPOCH + timedelta(microseconds=time_ns // 1000)
 
 
 def from_delivery(message: Msg, info: AckInfo) -> StoredMessage:

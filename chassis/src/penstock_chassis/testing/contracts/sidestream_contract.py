@@ -2,6 +2,7 @@
 # ruff: noqa: D102 - the name of a test is its sentence
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -10,6 +11,9 @@ from penstock_chassis.ports import DeadLetter, Ports
 from penstock_chassis.testing.contracts.suite import Suite
 
 SOON_SECONDS = 10.0
+
+Outwait = Callable[[], Awaitable[None]]
+"""The fixture `outwait` of an implementation: returns when its duplicate window has passed."""
 
 
 class TelemetryContract(Suite):
@@ -61,6 +65,26 @@ class DeadLettersContract(Suite):
         for sequence in (1, 2, 1):
             await ports.dead_letters.put(letter(ns, sequence))
         assert [found.sequence for found in await _of(ports, ns)] == [1, 2]
+
+    async def test_a_letter_is_stored_once_even_after_the_duplicate_window(
+        self, ports: Ports, ns: str, outwait: Outwait
+    ) -> None:
+        await ports.dead_letters.put(letter(ns, 1))
+        (first,) = await _of(ports, ns)
+        await outwait()
+        await ports.dead_letters.put(letter(ns, 1))
+        await ports.dead_letters.put(letter(ns, 12))
+        again, other = await _of(ports, ns)
+        assert again == first
+        assert other.sequence == 12
+
+    async def test_a_dropped_letter_can_be_put_again(self, ports: Ports, ns: str) -> None:
+        await ports.dead_letters.put(letter(ns, 1))
+        (first,) = await _of(ports, ns)
+        await ports.dead_letters.drop(first.position)
+        await ports.dead_letters.put(letter(ns, 1))
+        (again,) = await _of(ports, ns)
+        assert again.position > first.position
 
     async def test_a_dropped_letter_is_gone_and_the_others_stay(
         self, ports: Ports, ns: str

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from penstock_chassis.errors import NotFound
-from penstock_chassis.ports import DeadLetter, Message, StoredMessage
+from penstock_chassis.ports import DeadLetter, Guard, Message, StoredMessage
 from penstock_chassis.testing.simbus.incarnation import Incarnation
 from penstock_chassis.testing.simbus.log import StreamReader, append_to, must_fit, publish
-from penstock_chassis.testing.simbus.stream import SimStream
+from penstock_chassis.testing.simbus.stream import SimStream, Stored
 
 
 class SimTelemetry:
@@ -60,18 +60,19 @@ class SimDeadLetters:
 
     async def drop(self, position: int) -> None:
         """See `DeadLetters.drop`."""
-        dropped = await self._incarnation.call(
-            "dead_letters.drop", lambda: self._letters.pop(position, None)
-        )
+        dropped = await self._incarnation.call("dead_letters.drop", lambda: self._drop(position))
         if dropped is None:
             raise NotFound(f"there is no dead letter {position}")
 
+    def _drop(self, position: int) -> DeadLetter | None:
+        self._stream.remove(position)
+        return self._letters.pop(position, None)
+
     def _put(self, letter: DeadLetter) -> None:
-        id = f"{letter.service}:{letter.sequence}"
-        answer = append_to(
-            self._stream, [Message(f"deadletter.{letter.service}", letter.payload, {}, id)]
-        )
-        if not answer.duplicate:
+        subject = f"deadletter.{letter.service}.{letter.sequence}"
+        message = Message(subject, letter.payload, {}, "", Guard(subject, 0))
+        answer = self._stream.append([message])
+        if isinstance(answer, Stored):  # else it is there already
             stored = self._stream.at(answer.sequence)
             assert stored is not None
             self._letters[answer.sequence] = replace(
