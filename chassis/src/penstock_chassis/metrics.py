@@ -1,5 +1,7 @@
 """The metrics that every service has. Names are `penstock_<noun>_<unit>`; ids are never labels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -34,7 +36,10 @@ DEAD_LETTERS = Counter(
     "penstock_dead_letters_total", "Messages given up on", ("service",), registry=REGISTRY
 )
 FOLD_POSITION = Gauge(
-    "penstock_fold_position", "The last folded sequence", ("service",), registry=REGISTRY
+    "penstock_fold_position",
+    "The last sequence of the log that the service has folded; of several folds the hindmost",
+    ("service",),
+    registry=REGISTRY,
 )
 
 
@@ -53,3 +58,13 @@ def handling_seconds(service: str, type: str) -> Histogram:
 def exposition() -> bytes:
     """The metrics of this process in the Prometheus text format."""
     return generate_latest(REGISTRY)
+
+
+@contextmanager
+def exposed(metrics: CollectorRegistry) -> Iterator[None]:
+    """Show further metrics at `/metrics` of this process, for as long as they live."""
+    REGISTRY.register(metrics)
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(metrics)

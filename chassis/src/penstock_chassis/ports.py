@@ -171,6 +171,13 @@ class Consumers(Protocol):
         """How many messages the consumer has not acknowledged; raises `NotFound`."""
         ...
 
+    async def attended(self, name: str) -> bool:
+        """Whether somebody waits for its messages, or holds some; raises `NotFound`.
+
+        Who died while holding some counts until their lease is over.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

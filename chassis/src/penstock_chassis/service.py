@@ -15,6 +15,7 @@ from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.dispatch import Dispatcher
 from penstock_chassis.fold import Fold
 from penstock_chassis.message import Recorded
+from penstock_chassis.metrics import FOLD_POSITION
 from penstock_chassis.ports import ConsumerSpec, Ports
 from penstock_chassis.settings import ServiceSettings
 from penstock_schemas import Event, filter_of
@@ -96,6 +97,10 @@ class ServiceRunner:
         ]
         try:
             await self._caught_up(tasks)
+            if self.service.folds:
+                FOLD_POSITION.labels(self.service.name).set_function(
+                    lambda: min(fold.position for fold in self.service.folds)
+                )
             tasks += [asyncio.create_task(_forever(work)) for work in self.service.background]
             if self.service.handlers:
                 subscription = await self.ports.consumers.open(

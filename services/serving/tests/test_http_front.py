@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
+from penstock_chassis.metrics import exposed, exposition
 from penstock_serving.adapters.front import InferenceFront
 from penstock_serving.adapters.http_messages import HttpLimits
 from penstock_serving.oip import InferRequest
@@ -321,10 +323,10 @@ async def test_a_client_that_goes_away_withdraws_its_request(
     client = await connect()
     await client.send(encode_post(INFER, body(1)))
     await host.taken.wait()
-    assert b"requests_in_flight 1.0" in front.metrics()
+    assert b"requests_in_flight 1.0" in generate_latest(front.metrics)
     client.abort()
     await host.withdrawn.wait()
-    assert b"requests_in_flight 0.0" in front.metrics()
+    assert b"requests_in_flight 0.0" in generate_latest(front.metrics)
     assert (await host.state()).revisions["team/delays/1"].waiting == 0
 
 
@@ -335,7 +337,7 @@ async def test_metrics_count_by_endpoint_and_code_and_never_by_invented_names(
     await client.post(INFER, b"{")
     await client.get("/invented/name/v2/health/live")
     await client.post("/invented/name/v2/models/name/infer", body(1))
-    text = front.metrics().decode()
+    text = generate_latest(front.metrics).decode()
     counter = "penstock_inference_requests_total"
     assert f'{counter}{{code="200",endpoint="delays",namespace="team"}} 1.0' in text
     assert f'{counter}{{code="400",endpoint="delays",namespace="team"}} 1.0' in text
@@ -343,3 +345,10 @@ async def test_metrics_count_by_endpoint_and_code_and_never_by_invented_names(
     assert "invented" not in text
     count = 'penstock_inference_request_seconds_count{endpoint="delays",namespace="team"}'
     assert f"{count} 1.0" in text
+
+
+def test_the_series_of_a_front_are_those_of_its_process_while_it_runs() -> None:
+    front = InferenceFront(FakeModelHost(lambda _: FakeModel(CONTRACT_SIGNATURE)))
+    with exposed(front.metrics):
+        assert b"penstock_inference_requests_in_flight 0.0" in exposition()
+    assert b"penstock_inference" not in exposition()

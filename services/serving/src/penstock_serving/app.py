@@ -1,10 +1,12 @@
 """The composition root of serving."""
 
 import asyncio
+from contextlib import ExitStack
 from functools import partial
 
 from penstock_chassis.decider import Decider
 from penstock_chassis.fold import Fold
+from penstock_chassis.metrics import exposed
 from penstock_chassis.ports import Ports
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_schemas import EndpointRequested, ModelPromoted, RolloutStarted
@@ -37,14 +39,16 @@ def build(settings: ServingSettings, ports: Ports, host: ModelHost | None = None
     supervisor = Supervisor(desk, ports.objects, chosen, ports.clock, cache_dir)
 
     async def serve() -> None:
-        restoring = asyncio.create_task(supervisor.restore())
+        restoring, shown = asyncio.create_task(supervisor.restore()), ExitStack()
         try:
             await asyncio.wait([restoring], timeout=RESTORE_SECONDS_MAX)
             if front is not None:
+                shown.enter_context(exposed(front.metrics))
                 await front.listen(settings.host, settings.port)
             await restoring
             await asyncio.Event().wait()
         finally:
+            shown.close()
             restoring.cancel()
 
     async def close() -> None:

@@ -177,5 +177,13 @@ class NatsConsumers:
 
     async def pending(self, name: str) -> int:
         """See `Consumers.pending`."""
-        info = await call(self._client, f"CONSUMER.INFO.{self._stream}.{name}")
+        info = await self._info(name)
         return int(info["num_pending"]) + int(info["num_ack_pending"])
+
+    async def attended(self, name: str) -> bool:
+        """See `Consumers.attended`."""
+        info = await self._info(name)
+        return int(info["num_waiting"]) + int(info["num_ack_pending"]) > 0
+
+    async def _info(self, name: str) -> dict[str, Any]:
+        return await call(self._client, f"CONSUMER.INFO.{self._stream}.{name}")

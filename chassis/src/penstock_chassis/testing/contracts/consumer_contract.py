@@ -119,6 +119,24 @@ class ConsumersContract(Suite):
     async def test_an_unknown_consumer_is_not_found(self, ports: Ports, ns: str) -> None:
         with pytest.raises(NotFound):
             await ports.consumers.pending(ns)
+        with pytest.raises(NotFound):
+            await ports.consumers.attended(ns)
+
+    async def test_a_consumer_is_attended_while_somebody_waits_or_holds_a_message(
+        self, ports: Ports, ns: str
+    ) -> None:
+        subscription = await ports.consumers.open(spec(ns, lease_seconds=30.0))
+        assert not await ports.consumers.attended(ns)
+        waiting = asyncio.create_task(subscription.next(1))
+        await asyncio.sleep(0.2)  # a request to pull is not answered
+        assert await ports.consumers.attended(ns)
+        await ports.log.append(events(ns, 1))
+        (held,) = await waiting
+        assert await ports.consumers.attended(ns)
+        await held.ack()
+        await subscription.close()
+        await asyncio.sleep(0.2)
+        assert not await ports.consumers.attended(ns)
 
     async def test_a_closed_subscription_ends_its_waiting_call(self, ports: Ports, ns: str) -> None:
         subscription = await ports.consumers.open(spec(ns))

@@ -34,6 +34,8 @@ class SimConsumer:
         self.delivered_total = 0
         self._stream = stream
         self._chance = chance
+        self.waiting = 0
+        """How many calls wait for a delivery."""
         self._position = 0
         self._unacked: dict[int, _Unacked] = {}
         stream.on_append.append(self._appended)
@@ -42,6 +44,11 @@ class SimConsumer:
     def pending(self) -> int:
         """Messages that it has not acknowledged, delivered or not."""
         return len(self._unacked) + len(self._stream.all_after(self.spec.filters, self._position))
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody waits for a message, or holds one."""
+        return bool(self.waiting or self._unacked)
 
     @property
     def idle(self) -> bool:
@@ -196,7 +203,11 @@ class SimSubscription:
             taken = self._consumer.take(count, self._incarnation)
             if taken:
                 return list(taken)
-            await self._consumer.changed.wait(self._consumer.next_due())
+            self._consumer.waiting += 1
+            try:
+                await self._consumer.changed.wait(self._consumer.next_due())
+            finally:
+                self._consumer.waiting -= 1
         return []
 
 
@@ -221,10 +232,17 @@ class SimConsumers:
 
     async def pending(self, name: str) -> int:
         """See `Consumers.pending`."""
-        found = await self._incarnation.call("consumers.pending", lambda: self._existing.get(name))
+        return (await self._find("consumers.pending", name)).pending
+
+    async def attended(self, name: str) -> bool:
+        """See `Consumers.attended`."""
+        return (await self._find("consumers.attended", name)).attended
+
+    async def _find(self, call: str, name: str) -> SimConsumer:
+        found = await self._incarnation.call(call, lambda: self._existing.get(name))
         if found is None:
             raise NotFound(f"there is no consumer {name!r}")
-        return found.pending
+        return found
 
     def _open(self, spec: ConsumerSpec) -> SimSubscription:
         consumer = self._existing.get(spec.name)

@@ -12,7 +12,10 @@ from penstock_chassis.health import readiness
 from penstock_chassis.metrics import exposition
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_schemas import ANYONE, event_types
 
+SERVICES = {event.owner for event in event_types().values()} - {ANYONE}
+"""Those of the contracts; others may be installed beside them."""
 WELCOME = """Penstock {version}
 
 GET /v1/platform              addresses and services
@@ -71,20 +74,22 @@ async def platform(request: Request) -> Response:
 
 
 async def services(request: Request) -> Response:
-    """Every installed service and what it has not acknowledged."""
+    """Every service of the contracts, and what it has not acknowledged."""
     return json_response({"items": await _services(context_of(request))})
 
 
 async def _services(context: Context) -> list[dict[str, object]]:
-    """A service is ready here once its durable consumer exists; `position` is the last sequence
-    of the log of which it has acknowledged everything, known only where nothing is pending."""
+    """A service is ready while it waits for messages of its durable consumer or holds some,
+    wherever it runs; `position` is the last sequence of the log of which it has acknowledged
+    everything, known only where nothing is pending."""
     head = context.fold.position
     items: list[dict[str, object]] = []
-    for name in installed_names():
+    for name in sorted({*SERVICES, *installed_names()}):
         item: dict[str, object] = {"name": name, "ready": False, "pending": None, "position": None}
         try:
             pending = await context.ports.consumers.pending(name)
-            item |= {"ready": True, "pending": pending, "position": None if pending else head}
+            ready = await context.ports.consumers.attended(name)
+            item |= {"ready": ready, "pending": pending, "position": None if pending else head}
         except NotFound:
             pass  # it has never been started
         except ChassisError as error:

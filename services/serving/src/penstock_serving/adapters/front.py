@@ -102,9 +102,10 @@ class InferenceFront:
         """Where clients of the protocol reach the endpoint."""
         return f"{self._origin}/{endpoint.namespace}/{endpoint.endpoint}"
 
-    def metrics(self) -> bytes:
-        """The front's Prometheus series, as text."""
-        return self._metrics.render()
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """The front's Prometheus series."""
+        return self._metrics.registry
 
     # -- one request -----------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What the front counts. Labels are names of endpoints that exist, so their number is bounded."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LATENCY_BUCKETS_SECONDS = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075),
@@ -61,7 +61,3 @@ class FrontMetrics:
     def released(self) -> None:
         """An inference request was answered or withdrawn."""
         self._in_flight.dec()
-
-    def render(self) -> bytes:
-        """The Prometheus text form."""
-        return generate_latest(self.registry)
