@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -144,7 +145,18 @@ def status(data_dir: DataDirOption = None, json_output: JsonOption = False) -> N
         return
     typer.echo(f"pid {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S %Z}, in {directory.path}")
     typer.echo(f"API {endpoints.gateway_url}   events {endpoints.nats_url}")
-    for name, said in states.items():
-        typer.echo(f"{name:<24} {said}")
+    for service, problems in _by_service(states).items():
+        typer.echo(f"{service:<24} {'; '.join(problems) or 'ok'}")
     if any(said != "ok" for said in states.values()):
         raise typer.Exit(1)
+
+
+def _by_service(states: Mapping[str, str]) -> dict[str, list[str]]:
+    """What is wrong with each service, from checks by `<service>.<check>`."""
+    found: dict[str, list[str]] = {}
+    for name, said in states.items():
+        service, _, check = name.partition(".")
+        problems = found.setdefault(service, [])
+        if said != "ok":
+            problems.append(f"{check or service}: {said}")
+    return found
