@@ -95,11 +95,11 @@ class Decider(Generic[S]):
                 to_message(
                     draft,
                     source=self._source,
-                    cause=cause,
+                    cause=draft.cause or cause,
                     id=id,
                     now=now,
                     guard=guard,
-                    traceparent=traceparent,
+                    traceparent=None if draft.cause else traceparent,
                 )
             )
         return messages

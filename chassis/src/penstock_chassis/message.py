@@ -61,10 +61,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event to append in another namespace than its cause's."""
+    """An event to append in another namespace than the decision's cause has, or for another cause:
+    a decision about many things tells the story of each."""
 
     event: Event
     namespace: str
+    cause: Cause | None = None
 
 
 def read_recorded(stored: StoredMessage, subject: Subject | None = None) -> Recorded:
@@ -121,11 +123,15 @@ def to_message(
 
 
 def draft_ids(cause: Cause, source: str, drafts: Sequence[Draft]) -> list[str]:
-    """The ids of what one handler decides for one cause: the same each time it decides so."""
-    counts: dict[str, int] = {}
+    """The ids of what one handler decides for one cause: the same each time it decides so.
+
+    A draft with a cause of its own has its id from that.
+    """
+    counts: dict[tuple[str, str], int] = {}
     ids = []
     for draft in drafts:
         purpose = f"{source} {draft.event.type} {draft.event.aggregate(draft.namespace)}"
-        number = counts[purpose] = counts.get(purpose, -1) + 1
-        ids.append(derived_id(cause.id, purpose, number))
+        name = ((draft.cause or cause).id, purpose)
+        number = counts[name] = counts.get(name, -1) + 1
+        ids.append(derived_id(*name, number))
     return ids

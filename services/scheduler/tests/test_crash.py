@@ -26,6 +26,7 @@ from penstock_schemas import (
     JobCancelRequested,
     JobFailed,
     JobPlaced,
+    JobQueued,
     JobRejected,
     JobRequested,
     JobSucceeded,
@@ -174,7 +175,20 @@ def check(log: SimLog) -> None:
     for item in log:
         if item.type.startswith("job.") and item.causation_id is not None:
             assert item.causation_id in ids
+    each_job_has_its_own_story(log)
     never_oversubscribed(log)
+
+
+def each_job_has_its_own_story(log: SimLog) -> None:
+    """Also where one plan places several jobs at once."""
+    queued: dict[tuple[str, str, int], Recorded] = {}
+    for item in log:
+        if isinstance(item.event, JobQueued):
+            queued[item.namespace, item.event.job, item.event.attempt] = item
+        elif isinstance(item.event, JobPlaced):
+            cause = queued[item.namespace, item.event.job, item.event.attempt]
+            assert item.causation_id == cause.id
+            assert item.correlation_id == cause.correlation_id
 
 
 def never_oversubscribed(log: SimLog) -> None:

@@ -173,7 +173,8 @@ def plan_cause(planned: Plan) -> Cause:
 
 
 def decide_plan(state: State, ledger: str, cause: Cause) -> list[Draft]:
-    """The placements of the present state's plan, and their page of the ledger.
+    """The placements of the present state's plan, each in its own job's story, and their page of
+    the ledger.
 
     Nothing is decided where `cause` is not that plan's.
     """
@@ -193,7 +194,7 @@ def _placed(placement: Placement) -> Draft:
         gpus=placement.gpus,
         reason=placement.reason,
     )
-    return Draft(event, placement.namespace)
+    return Draft(event, placement.namespace, placement.cause)
 
 
 def _page(state: State, ledger: str, placed: int = 0, waiting: int | None = None) -> Draft:
