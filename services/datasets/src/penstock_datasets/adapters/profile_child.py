@@ -5,23 +5,19 @@ DuckDB and Arrow are imported here and never in the platform's own process.
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from penstock_chassis.child_process import Protocol, watch_parent
 from penstock_datasets.adapters.parquet_schemas import table_schema
 from penstock_datasets.adapters.profile_queries import profile_column
 from penstock_datasets.adapters.profiler import PROFILER
 from penstock_datasets.domain.profile import Profile, TableProfile
 from penstock_datasets.domain.tables import group_by_table
 from penstock_datasets.errors import DatasetsError, InvalidDatasetError, ProfilerError
-
-PARENT_GRACE_SECONDS = 5.0
 
 
 def profile(files: Mapping[str, Path], memory_bytes: int) -> Profile:
@@ -62,16 +58,14 @@ def _literal(text: str) -> str:
 
 def main() -> int:
     """Answer the request on standard input."""
-    request = json.load(sys.stdin)
-    # The parent stops a child that takes too long; this one stops itself when the parent is gone.
-    signal.setitimer(signal.ITIMER_REAL, request["timeout_seconds"] + PARENT_GRACE_SECONDS)
+    protocol = Protocol()
+    request = protocol.request()
+    watch_parent()
     files = {name: Path(place) for name, place in request["files"].items()}
-    answer: dict[str, Any]
     try:
-        answer = {"profile": profile(files, request["memory_bytes"]).to_json()}
+        protocol.say(profile=profile(files, request["memory_bytes"]).to_json())
     except DatasetsError as error:
-        answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-    json.dump(answer, sys.stdout)
+        protocol.say(error={"kind": type(error).__name__, "message": str(error)})
     return 0
 
 

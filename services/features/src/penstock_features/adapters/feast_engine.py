@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from penstock_features.adapters.child_process import Ended, run_child
+from penstock_chassis.child_process import Ended, run_child
 from penstock_features.domain.materialization import (
     Column,
     MaterializeRequest,

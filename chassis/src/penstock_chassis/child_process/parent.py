@@ -2,7 +2,7 @@
 
 The child leads its own process group, so that whatever it starts ends with it: on a timeout, on
 cancellation, and at the end of a normal run. Its standard input stays open while the parent lives;
-the child takes its closing as the parent's death (`feast_child`). It sees a short list of
+the child takes its closing as the parent's death (`watch_parent`). It sees a short list of
 environment variables and none of the platform's secrets.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_LINE_BYTES = 64 * 1024 * 1024
 LOG_TAIL_BYTES = 16 * 1024
 PASSED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SYSTEMROOT")
 FIXED_VARIABLES = {
@@ -42,7 +42,7 @@ async def run_child(
     *,
     on_line: Callable[[dict[str, Any]], None],
     timeout_seconds: float,
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run `python -m module`, hand it `message`, and pass on each line that it says.
 
@@ -58,7 +58,7 @@ async def run_child(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
-        env=_environment(environment),
+        env=_environment(environment or {}),
         start_new_session=True,
     )
     assert child.stdin is not None
