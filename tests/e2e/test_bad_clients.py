@@ -125,3 +125,23 @@ async def test_ten_megabytes_by_force_disturb_nobody(platform: Platform, ports: 
 async def test_after_all_that_a_valid_job_still_runs(client: Client, ports: Ports) -> None:
     await client.publish("penstock.lab.job.requested.last", VALID % b"last")
     await answer(ports, "penstock.lab.job.succeeded.last")
+
+
+async def test_a_wrong_wish_under_the_id_of_a_running_job_is_not_its_end(
+    client: Client, ports: Ports
+) -> None:
+    subject = "penstock.lab.job.requested.victim"
+    sleeps = b'{"job": "victim", "program": {"command": ["sleep", "2"]}}'
+    await client.publish(subject, sleeps)
+    await answer(ports, "penstock.lab.job.started.victim")
+    await client.publish(subject, b'{"job": "victim"}')
+    await answer(ports, "penstock.lab.job.rejected.victim")
+    await client.publish(subject, sleeps, headers={"ce-id": "another"})
+    ended = await answer(ports, "penstock.lab.job.succeeded.victim")
+    assert json.loads(ended.payload)["attempt"] == 1
+    refusals = await ports.log.read("penstock.lab.job.rejected.victim")
+    async with asyncio.timeout(WAIT_SECONDS):
+        while len(refusals) < 2:
+            await asyncio.sleep(0.05)
+            refusals = await ports.log.read("penstock.lab.job.rejected.victim")
+    assert json.loads(refusals[1].payload)["fix"] == "use a new id"

@@ -6,11 +6,14 @@ delivery by what its handler said (see `penstock_chassis.errors`):
 
     returned          acknowledge (the handler's append is durable by then)
     Retry             redeliver after the delay that it names
+    Unavailable       redeliver with back-off, however long a server is away
     Reject            dead letter with the reason, then terminate
-    anything else     redeliver with back-off; dead letter after `TRIES_MAX` deliveries
+    anything else     redeliver with back-off; dead letter after `TRIES_MAX` such failures
     cancelled         nothing: the lease runs out and the message comes again
 
-A dead letter is durable before its message is terminated. Nothing here knows NATS or FastStream.
+A dead letter is durable before its message is terminated. Failures are counted in memory, since
+the bus counts deliveries of any reason: a new process begins to count anew. Nothing here knows NATS
+or FastStream.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ from typing import Literal
 
 import structlog
 
-from penstock_chassis.errors import ChassisError, Reject, Retry
+from penstock_chassis.errors import ChassisError, Reject, Retry, Unavailable
 from penstock_chassis.metrics import DEAD_LETTERS
 from penstock_chassis.ports import DeadLetter, DeadLetters, Delivery, Subscription
 from penstock_schemas import InvalidSubject, parse_subject
@@ -29,24 +32,26 @@ from penstock_schemas import InvalidSubject, parse_subject
 Dispatch = Callable[[Delivery], Awaitable[None]]
 
 TRIES_MAX = 6
-"""Deliveries of a message whose handler keeps failing, before it becomes a dead letter."""
+"""Failures of a message's handler before it becomes a dead letter."""
 BACKOFF_FIRST_SECONDS = 0.25
 BACKOFF_MAX_SECONDS = 30.0
+BACKOFF_DOUBLINGS_MAX = 16
 LEASE_EXTENSIONS = 3
 """How often a lease is extended before it would run out."""
 DRAIN_SECONDS = 20.0
 """How long a drain waits for the messages in hand."""
 TRACEBACK_LENGTH_MAX = 8192
 RETRY_MIN_SECONDS = 0.01
-RETRIES_MAX = 10_000
-"""Deliveries of a message whose handler keeps saying `Retry`."""
+DELIVERIES_MAX = 10_000
+"""Deliveries of a message in all, whatever they end with but an acknowledgement."""
 
 log = structlog.get_logger("penstock.consumer")
 
 
 def backoff_seconds(deliveries: int) -> float:
     """The delay before delivery number `deliveries + 1`: doubling, bounded."""
-    return float(min(BACKOFF_FIRST_SECONDS * 2 ** (deliveries - 1), BACKOFF_MAX_SECONDS))
+    doublings = min(deliveries - 1, BACKOFF_DOUBLINGS_MAX)
+    return min(BACKOFF_FIRST_SECONDS * 2.0**doublings, BACKOFF_MAX_SECONDS)
 
 
 class ConsumerLoop:
@@ -77,6 +82,8 @@ class ConsumerLoop:
         self._queues: dict[str, deque[Delivery]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._extender: asyncio.Task[None] | None = None
+        self._failures: dict[int, int] = {}
+        """Failed tries by sequence, of messages that will come again."""
         self._held = 0
         self._freed = asyncio.Event()
         self._draining = False
@@ -162,16 +169,23 @@ class ConsumerLoop:
         try:
             await self._dispatch(delivery)
         except Retry as retry:
-            if delivery.deliveries >= RETRIES_MAX:
-                await self._bury(delivery, f"gave up waiting: {retry}", "")
-            else:
-                await self._end(delivery.nak(max(retry.after_seconds, RETRY_MIN_SECONDS)))
+            await self._again(delivery, retry.after_seconds, str(retry))
+        except Unavailable as error:
+            log.warning("a server is away", service=self._service, error=str(error))
+            await self._again(delivery, backoff_seconds(delivery.deliveries), str(error))
         except Reject as reject:
             await self._bury(delivery, str(reject), "")
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed try
             await self._failed(delivery, error)
         else:
+            self._failures.pop(delivery.message.sequence, None)
             await self._end(delivery.ack())
+
+    async def _again(self, delivery: Delivery, after_seconds: float, reason: str) -> None:
+        if delivery.deliveries >= DELIVERIES_MAX:
+            await self._bury(delivery, f"gave up waiting: {reason}", "")
+        else:
+            await self._end(delivery.nak(max(after_seconds, RETRY_MIN_SECONDS)))
 
     async def _end(self, ending: Awaitable[None]) -> None:
         """Say how a delivery ended. Where that is lost, the message merely comes again."""
@@ -182,21 +196,24 @@ class ConsumerLoop:
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_LENGTH_MAX:]
-        last = delivery.deliveries >= TRIES_MAX
+        failures = self._failures.get(delivery.message.sequence, 0) + 1
+        self._failures[delivery.message.sequence] = failures
+        last = failures >= TRIES_MAX or delivery.deliveries >= DELIVERIES_MAX
         log.error(
             "handler failed",
             service=self._service,
             subject=delivery.message.subject,
             sequence=delivery.message.sequence,
             deliveries=delivery.deliveries,
+            failures=failures,
             last_try=last,
             error=repr(error),
-            traceback=trace if delivery.deliveries == 1 or last else None,
+            traceback=trace if failures == 1 or last else None,
         )
         if last:
-            await self._bury(delivery, f"failed {delivery.deliveries} times: {error!r}", trace)
+            await self._bury(delivery, f"failed {failures} times: {error!r}", trace)
         else:
-            await self._end(delivery.nak(backoff_seconds(delivery.deliveries)))
+            await self._end(delivery.nak(backoff_seconds(failures)))
 
     async def _bury(self, delivery: Delivery, reason: str, trace: str) -> None:
         message = delivery.message
@@ -217,5 +234,6 @@ class ConsumerLoop:
             log.exception("dead letter not stored", sequence=message.sequence, error=repr(error))
             await self._end(delivery.nak(BACKOFF_MAX_SECONDS))
             return
+        self._failures.pop(message.sequence, None)
         DEAD_LETTERS.labels(self._service).inc()
         await self._end(delivery.term())

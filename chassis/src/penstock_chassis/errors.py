@@ -1,8 +1,9 @@
 """What can go wrong on the bus, and what a handler may say about a message.
 
-A handler ends in one of five ways: it returns (acknowledge), it raises `Retry` (redeliver after
-a delay), `Reject` (to the dead letters, with the reason), `Conflict` (somebody else appended
-first: decide again), or anything else (redeliver with back-off, dead letter after the last try).
+A handler ends in one of six ways: it returns (acknowledge), it raises `Retry` (redeliver after
+a delay), `Unavailable` (a server is away: redeliver with back-off for as long), `Reject` (to the
+dead letters, with the reason), `Conflict` (somebody else appended first: decide again), or anything
+else (redeliver with back-off, dead letter after the last try).
 """
 
 

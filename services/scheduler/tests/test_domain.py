@@ -9,7 +9,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from penstock_chassis.errors import Reject
 from penstock_chassis.message import Draft, Recorded
 from penstock_scheduler.domain import (
     PLACEMENTS_MAX,
@@ -251,8 +250,12 @@ def test_a_refused_id_may_be_asked_for_again_and_a_used_one_may_not() -> None:
     book.said(decide_request(book.state, refused, ()), refused)
     book.queue("j", cpu=1)
     again = book.say(asked("j", cpu=2))
-    with pytest.raises(Reject, match="use a new id"):
-        decide_request(book.state, again, ())
+    (taken,) = decide_request(book.state, again, ())
+    assert isinstance(taken, JobRejected)
+    assert (taken.request, taken.field, taken.fix) == (again.id, "job", "use a new id")
+    book.said([taken], again)
+    assert decide_request(book.state, again, ()) == []
+    assert book.state.jobs[TEAM, "j"].request != again.id
 
 
 def test_a_refusal_of_another_request_leaves_the_job_alone() -> None:
@@ -421,6 +424,7 @@ class Cluster(RuleBasedStateMachine):
         self.open: dict[str, bool] = {}
         self.quotas: dict[tuple[str, str], tuple[float | None, int | None]] = {}
         self.shapes: dict[tuple[str, str], JobRequested] = {}
+        self.requests: dict[tuple[str, str], str] = {}
         self.places: dict[tuple[str, str], JobPlaced] = {}
         self.attempts: set[tuple[str, str, int]] = set()
         self.jobs = 0
@@ -523,17 +527,14 @@ class Cluster(RuleBasedStateMachine):
 
     def _handle(self, message: Recorded, settle: bool = True) -> None:
         state, event, decided = self.book.state, message.event, []
-        try:
-            if isinstance(event, JobRequested):
-                decided = decide_request(state, message, ())
-            elif isinstance(event, JobFailed):
-                decided = decide_requeue(state, message)
-            elif isinstance(event, JobCancelRequested):
-                decided = decide_cancel(state, message)
-            elif isinstance(event, QueueRequested):
-                decided = decide_queue(state, message, (), "default")
-        except Reject:
-            assert isinstance(event, JobRequested)
+        if isinstance(event, JobRequested):
+            decided = decide_request(state, message, ())
+        elif isinstance(event, JobFailed):
+            decided = decide_requeue(state, message)
+        elif isinstance(event, JobCancelRequested):
+            decided = decide_cancel(state, message)
+        elif isinstance(event, QueueRequested):
+            decided = decide_queue(state, message, (), "default")
         self.book.said(decided, message, message.namespace)
         if settle:
             self.book.settle()
@@ -556,9 +557,10 @@ class Cluster(RuleBasedStateMachine):
             elif isinstance(event, JobRequested):
                 if key not in self.places:
                     self.shapes.setdefault(key, event)
+                    self.requests.setdefault(key, recorded.id)
             elif isinstance(event, JobRejected):
-                if event.request == "x" or not event.reason.startswith("there is no job"):
-                    self._refused(key, event)
+                if self.requests.get(key) == event.request:
+                    del self.shapes[key], self.requests[key]
             elif isinstance(event, JobSucceeded | JobFailed | JobCancelled):
                 place = self.places.get(key)
                 if place is not None and event.attempt == place.attempt:
@@ -567,10 +569,6 @@ class Cluster(RuleBasedStateMachine):
                 self._check_placement(team, event)
                 self.places[key] = event
         self.checked = len(self.book.log)
-
-    def _refused(self, key: tuple[str, str], event: JobRejected) -> None:
-        if event.request != "x":
-            self.shapes.pop(key, None)
 
     def _check_placement(self, team: str, event: JobPlaced) -> None:
         attempt = (team, event.job, event.attempt)

@@ -10,6 +10,7 @@ from penstock_schemas import (
     JobFailed,
     JobPlaced,
     JobPreempted,
+    JobQueued,
     JobRejected,
     JobRequested,
     JobStarted,
@@ -26,6 +27,10 @@ class Job:
     """One job. Attempts are numbers from 1; 0 means that there was none."""
 
     request: JobRequested
+    request_id: str
+    """The id of the event that asked for it."""
+    queued: bool = False
+    refused: bool = False
     placed: JobPlaced | None = None
     started_attempt: int = 0
     started_cause: Cause | None = None
@@ -82,8 +87,8 @@ def evolve(state: State, recorded: Recorded) -> State:
     key = (recorded.namespace, event.id)
     job = state.jobs.get(key)
     if isinstance(event, JobRequested):
-        if job is None:
-            state.jobs[key] = Job(event)
+        if job is None or job.refused:  # as the scheduler has it: a refused id may be used again
+            state.jobs[key] = Job(event, recorded.id)
     elif job is not None:
         state.jobs[key] = _after(job, event, recorded.cause)
     return state
@@ -102,8 +107,12 @@ def _after(job: Job, event: Event, cause: Cause) -> Job:  # noqa: PLR0911 - a ca
             return replace(job, cancel_reason=job.cancel_reason or event.reason)
         case JobPreempted():
             return replace(job, preempted_attempt=event.attempt, preempted_reason=event.reason)
-        case JobSucceeded() | JobCancelled() | JobRejected():
+        case JobSucceeded() | JobCancelled():
             return replace(job, ended=True)
+        case JobQueued():
+            return replace(job, queued=True)
+        case JobRejected() if not job.queued and event.request == job.request_id:
+            return replace(job, ended=True, refused=True)  # others' refusals are not its end
     return job
 
 

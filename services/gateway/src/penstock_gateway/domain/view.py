@@ -125,7 +125,14 @@ def appended(values: Any, entry: Any) -> list[Any]:
 
 
 def refused(row: Row, event: Any, recorded: Recorded) -> Mapping[str, Any]:
-    """The rule of `<noun>.rejected` where a refusal ends what was asked for and nothing stands."""
+    """The rule of `<noun>.rejected` where a refusal ends what was asked for and nothing stands.
+
+    The row's column `request` says by which event; a refusal of somebody else's request under the
+    same id changes nothing of what stands.
+    """
+    own = row["status"] == "requested" and row["request"] == event.request
+    if not own and row["status"] not in (UNKNOWN, "rejected"):
+        return {}
     return {"status": "rejected", "reason": refusal_text(event)}
 
 

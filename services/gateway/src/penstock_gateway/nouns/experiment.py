@@ -16,11 +16,12 @@ from penstock_schemas import (
 )
 
 
-def _requested(row: Row, event: ExperimentRequested, _: Recorded) -> Mapping[str, Any]:
+def _requested(row: Row, event: ExperimentRequested, recorded: Recorded) -> Mapping[str, Any]:
     if row["status"] not in (UNKNOWN, "rejected"):
         return {}
     return {
         "status": "requested",
+        "request": recorded.id,
         "reason": "",
         "metric": event.objective.metric,
         "goal": event.objective.goal,
@@ -93,6 +94,7 @@ def _experiment(event: Any) -> str:
 VIEW = View(
     "experiment",
     {
+        "request": "The id of the event that asked for it",
         "metric": "The metric to optimise",
         "goal": "maximize or minimize",
         "best_value": "The best value so far, in the metric's unit",

@@ -20,11 +20,12 @@ from penstock_schemas import (
 )
 
 
-def _requested(row: Row, event: JobRequested, _: Recorded) -> Mapping[str, Any]:
+def _requested(row: Row, event: JobRequested, recorded: Recorded) -> Mapping[str, Any]:
     if row["status"] not in (UNKNOWN, "rejected"):
         return {}  # asked for again under the same id: the first stands
     return {
         "status": "requested",
+        "request": recorded.id,
         "reason": "",
         "queue": event.queue,
         "attempt": 0,
@@ -110,6 +111,7 @@ def _cancelled(row: Row, event: JobCancelled, recorded: Recorded) -> Mapping[str
 VIEW = View(
     "job",
     {
+        "request": "The id of the event that asked for it",
         "queue": "The queue that it waits or waited in",
         "attempt": "Number of the attempt, 0 before the first",
         "max_attempts": "Attempts before it fails for good",

@@ -13,11 +13,12 @@ from penstock_schemas import (
 )
 
 
-def _requested(row: Row, event: PromotionRequested, _: Recorded) -> Mapping[str, Any]:
+def _requested(row: Row, event: PromotionRequested, recorded: Recorded) -> Mapping[str, Any]:
     if row["status"] not in (UNKNOWN, "rejected"):
         return {}
     return {
         "status": "requested",
+        "request": recorded.id,
         "reason": "",
         "model": event.model,
         "model_version": event.model_version,
@@ -51,6 +52,7 @@ def _granted(row: Row, event: ModelPromoted, recorded: Recorded) -> Mapping[str,
 VIEW = View(
     "promotion",
     {
+        "request": "The id of the event that asked for it",
         "model": "The model",
         "model_version": "The version that is put forward",
         "alias": "The alias that it is to earn",

@@ -75,6 +75,8 @@ def decide_gate_ended(state: State, message: Recorded) -> list[Event]:
     judged = _judged(state, message.namespace, end.job)
     if judged is None or (isinstance(end, JobFailed) and not end.final):
         return []
+    if isinstance(end, JobRejected) and end.request != judged[0].request_id:
+        return []  # somebody's other request under this id
     how = end.type.split(".", 1)[1]
     reason = f"the gate job {end.job} was {how}: {end.reason}"
     if isinstance(end, JobFailed):
@@ -150,7 +152,7 @@ def _gate_job(state: State, ns: str, promotion: Promotion, gate: Gate) -> JobReq
     if incumbent is not None:
         inputs["incumbent"] = incumbent
     return JobRequested(
-        job=gate_job_id(promotion.request_id, promotion.gate_jobs + 1),
+        job=gate_job_id(promotion, promotion.gate_jobs + 1),
         program=gate.program,
         inputs=inputs,
         origin=Origin(noun="promotion", id=request.promotion),

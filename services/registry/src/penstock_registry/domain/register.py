@@ -22,9 +22,11 @@ def decide_job_model(state: State, message: Recorded) -> list[Event]:
     """Register the output of a job with a target, and put it forward; once a job."""
     done = message.event
     assert isinstance(done, JobSucceeded)
-    job = state.jobs.get((message.namespace, done.job))
-    if job is None or job.target is None or done.output is None:
+    asked = state.jobs.get((message.namespace, done.job))
+    if asked is None or asked.request.target is None or done.output is None:
         return []
+    job = asked.request
+    assert job.target is not None
     lineage = Lineage(
         job=done.job,
         source=_source(job.program),
@@ -39,9 +41,11 @@ def decide_experiment_model(state: State, message: Recorded) -> list[Event]:
     done = message.event
     assert isinstance(done, ExperimentCompleted)
     ns = message.namespace
-    experiment = state.experiments.get((ns, done.experiment))
-    if experiment is None or experiment.target is None or done.best_trial is None:
+    asked = state.experiments.get((ns, done.experiment))
+    if asked is None or done.best_trial is None:
         return []
+    experiment = asked.request
+    assert experiment.target is not None
     best = state.completed.get((ns, done.best_trial))
     if best is None or best.output is None:
         return []

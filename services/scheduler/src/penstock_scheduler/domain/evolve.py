@@ -122,6 +122,7 @@ def _job_cancel_requested(state: State, recorded: Recorded, event: JobCancelRequ
 def _job_rejected(state: State, recorded: Recorded, event: JobRejected) -> None:
     key = recorded.namespace, event.job
     job = state.jobs.get(key)
+    state.answer(key, event.request)
     if job is None:
         state.ended.setdefault(key, REJECTED)
     elif job.phase is Phase.ASKED and job.request == event.request:
@@ -178,6 +179,7 @@ def _end(state: State, job: Job, how: str) -> None:
         _hold(state, job, -1)
     del state.jobs[job.key]
     state.ended[job.key] = how
+    state.answer(job.key, job.request)
 
 
 def _leave_queue(state: State, job: Job) -> None:

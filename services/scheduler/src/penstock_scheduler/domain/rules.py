@@ -10,7 +10,6 @@ between the page and the placements behind it would pass the guard without knowi
 
 from collections.abc import Iterable, Sequence
 
-from penstock_chassis.errors import Reject
 from penstock_chassis.message import Cause, Draft, Recorded
 from penstock_scheduler.domain.plan import Placement, Plan, plan
 from penstock_scheduler.domain.reasons import never_fits, waiting_reason
@@ -41,21 +40,34 @@ Inventory = Sequence[NodeRegistered]
 def decide_request(state: State, message: Recorded, declared: Inventory) -> list[Event]:
     """Queue a job that was asked for, or refuse it.
 
-    Raises `Reject` for a second request with the id of a job: it must not touch the first.
+    A second request with the id of a job is refused and touches nothing of the first.
     """
     event = message.event
     assert isinstance(event, JobRequested)
-    job = state.jobs.get((message.namespace, event.job))
-    if job is None:
-        return []  # it is over, so this was decided long ago
-    if job.request != message.id:
-        raise Reject(f"job {job.id} was requested already, by event {job.request}: use a new id")
+    key = message.namespace, event.job
+    job = state.jobs.get(key)
+    if job is None or job.request != message.id:
+        return [] if message.id in state.answered.get(key, ()) else [_taken(state, message, job)]
     if job.phase is not Phase.ASKED or job.cancel is not None:
         return []
     refusal = _refusal(state, job, declared)
     if refusal is not None:
         return [refusal]
     return [JobQueued(job=job.id, queue=job.queue, attempt=1, reason=waiting_reason(state, job))]
+
+
+def _taken(state: State, message: Recorded, job: Job | None) -> JobRejected:
+    """The refusal of a request whose id is another's."""
+    id = message.event.id
+    how = state.ended.get((message.namespace, id), "ended")
+    by = f"by event {job.request}" if job is not None else f"and is over ({how})"
+    return JobRejected(
+        job=id,
+        request=message.id,
+        reason=f"a job {id!r} was requested already, {by}",
+        field="job",
+        fix="use a new id",
+    )
 
 
 def _refusal(state: State, job: Job, declared: Inventory) -> JobRejected | None:

@@ -65,6 +65,10 @@ def _milli(cpu: float) -> float:
     return round(cpu * MILLI, 6)
 
 
+ANSWERED_MAX = 32
+"""Requests remembered under the id of one job. A redelivery is a matter of seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node. Only a `ready` one takes jobs; a lost or drained one keeps what is placed on it."""
@@ -146,6 +150,9 @@ class State:
     """The live ones."""
     ended: dict[Key, str] = field(default_factory=dict)
     """How each job that is over ended: the verb of its last event."""
+    answered: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    """By id of a job: the requests under it that were refused, or whose job is over; the last
+    `ANSWERED_MAX`."""
     waiting: dict[Key, list[tuple[int, str]]] = field(default_factory=dict)
     """By queue, the jobs that wait, in the order of their requests: (request sequence, id)."""
     usage: dict[str, Usage] = field(default_factory=dict)
@@ -158,6 +165,12 @@ class State:
     """Requests for queues that are not answered yet: namespace and event id."""
     pages: dict[str, int] = field(default_factory=dict)
     """The number of the last plan, by ledger."""
+
+    def answer(self, job: Key, request: str) -> None:
+        """Remember that a request has its answer, so that its redelivery gets no second one."""
+        known = self.answered.get(job, ())
+        if request not in known:
+            self.answered[job] = (*known, request)[-ANSWERED_MAX:]
 
     def ready_nodes(self) -> Iterator[tuple[str, Node]]:
         """The nodes that take jobs, by name."""

@@ -106,7 +106,7 @@ def decide_start(state: State, key: Key, drawn: Sequence[Drawn]) -> list[Event]:
 def _started(experiment: Experiment, drawn: Drawn) -> list[Event]:
     request = experiment.request
     trial = f"{request.experiment}-{drawn.number}"
-    job = derived_id(experiment.request_id, "trial job", drawn.number)
+    job = derived_id(experiment.request_id, f"trial job of {request.experiment}", drawn.number)
     params = dict(drawn.suggestion.params)
     return [
         TrialStarted(
