@@ -208,19 +208,24 @@ def offline(client: Client, version: int, work: Path) -> dict[str, Any]:
 def summary(client: Client, asker: Asker, seconds: float) -> None:
     """What was learned and what was served when."""
     table = Table(title=f"Late by more than 15 minutes? ({seconds:.0f} s in all)")
-    for column in ("version", "held-out AUC", "accuracy", "incumbent's AUC", "why"):
+    for column in ("version", "held-out AUC", "accuracy", "the one before", "why"):
         table.add_column(column, justify="left" if column == "why" else "right")
-    for event in client.event.list():
-        if event.type == "model.promoted":
-            evidence = event.payload["evidence"]
-            table.add_row(
-                str(event.payload["model_version"]),
-                *(
-                    f"{evidence[name]:.4f}" if name in evidence else "–"
-                    for name in ("candidate_auc", "candidate_accuracy", "incumbent_auc")
-                ),
-                event.payload["reason"],
-            )
+    events = client.event.list()
+    promoted = [event.payload for event in events if event.type == "model.promoted"]
+    for this, following in zip(promoted, [*promoted[1:], None], strict=True):
+        measured, how = this["evidence"], "candidate"
+        if not measured and following is not None:
+            # The baseline had no gate of its own: the next one's measured it, as the incumbent.
+            measured, how = following["evidence"], "incumbent"
+        before = this["evidence"]
+        table.add_row(
+            str(this["model_version"]),
+            _figure(measured, f"{how}_auc"),
+            _figure(measured, f"{how}_accuracy"),
+            f"{_figure(before, 'incumbent_auc')}, {_figure(before, 'incumbent_accuracy')}",
+            this["reason"],
+        )
+    for event in events:
         if event.type == "rollout.completed":
             console.print(
                 f"served from {event.time:%H:%M:%S}: version {event.payload['model_version']}"
@@ -228,6 +233,10 @@ def summary(client: Client, asker: Asker, seconds: float) -> None:
     console.print(table)
     answered = ", ".join(f"{n} answers by version {v}" for v, n in asker.answered.items())
     console.print(f"asked during the switch: {answered}; {len(asker.failed)} failed")
+
+
+def _figure(evidence: dict[str, float], name: str) -> str:
+    return f"{evidence[name]:.4f}" if name in evidence else "–"
 
 
 def main() -> None:
