@@ -161,6 +161,7 @@ async def test_a_batch_becomes_its_new_events_all_or_none(api: Any, problem: Any
     assert api.world.events.last == last
     full = await post([cloud_event(str(n)) for n in range(EVENTS_MAX)])
     assert full.status_code == 202, full.text
+    await api.folded()
     items = (await api.get("/v1/vision/event", type="webhook.received", limit=1000))["items"]
     assert len({item["subject_id"] for item in items}) == len(items) == EVENTS_MAX
 
@@ -179,6 +180,7 @@ async def test_batches_that_overlap_at_the_same_time_are_taken_once(api: Any) ->
         )
     )
     assert {answer.status_code for answer in answers} == {202}
+    await api.folded()
     items = (await api.get("/v1/vision/event", type="webhook.received"))["items"]
     assert {item["data"]["delivery"] for item in items} == {f"/s {n}" for n in range(10)}
     assert len(items) == 10
@@ -233,10 +235,13 @@ async def test_secrets_are_written_and_nowhere_read(api: Any, problem: Any) -> N
         await api.client.put(path, json={"value": value, value: 1}),
         await api.client.put(path, content=f'{{"value": "{value}'.encode(),
                              headers={"content-type": "application/json"}),
+    ]  # fmt: skip
+    await api.folded()
+    answers += [
         await api.client.get(path),
         await api.client.get("/v1/vision/secret"),
         await api.client.get("/v1/vision/event"),
-    ]  # fmt: skip
+    ]
     assert [answer.status_code for answer in answers] == [200, 200, 422, 422, 400, 200, 200, 200]
     for answer in answers:
         assert "hush" not in answer.text.replace(f'"field":"{value}"', "")
@@ -249,6 +254,7 @@ async def test_secrets_are_written_and_nowhere_read(api: Any, problem: Any) -> N
     assert row["fingerprint"] != answers[0].json()["fingerprint"]
     assert (await api.client.delete(path)).status_code == 200
     problem(await api.client.delete(path), 404, "id")
+    await api.folded()
     gone = await api.get(path)
     assert (gone["status"], gone["values"], gone["fingerprint"]) == ("deleted", 0, None)
     for body in ({}, {"value": ""}, {"value": 7}, {"value": "x" * 20_000}):
@@ -262,6 +268,7 @@ async def test_the_same_change_sent_again_is_one_change(api: Any) -> None:
     for _ in range(3):
         answer = await api.client.put(path, json={"value": "v", "keep": True}, headers=key)
         assert answer.json()["values"] == 1
+    await api.folded()
     items = (await api.get("/v1/vision/event", type="secret.set"))["items"]
     assert len(items) == 1
 
@@ -273,6 +280,7 @@ async def test_changes_at_the_same_time_are_all_told(api: Any) -> None:
     done = sum(answer.status_code == 200 for answer in answers)
     assert done >= 1
     assert {answer.status_code for answer in answers} <= {200, 409}
+    await api.folded()
     items = (await api.get("/v1/vision/event", type="secret.set"))["items"]
     assert len(items) == done
 
