@@ -1,7 +1,8 @@
 """What every service knows after a history, as JSON: the folds of the services as they are built.
 
 Of every service it is the whole folded state, and of the gateway beside its triggers and sources
-what it shows, the rows of all nouns. Each fold gets only the messages of its own nouns, as on the bus.
+what it shows, the rows of all nouns. Each fold gets only the messages of its own nouns, as on the
+bus.
 """
 
 import json

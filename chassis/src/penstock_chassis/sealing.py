@@ -5,7 +5,6 @@ can be changed: put a new line first, set the secrets again, remove the old line
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -82,21 +81,24 @@ def read_key_file(path: Path) -> Sealer:
         raise ChassisError(f"the sealing key {path.name} cannot be read: {error}") from None
     if mode & FORBIDDEN_MODE:
         raise ChassisError(f"{path.name} can be read by others: chmod 600 {path.name}")
+    return read_keys(text, path.name)
+
+
+def read_keys(text: str, where: str) -> Sealer:
+    """The sealer of keys between white space. Raises `ChassisError`, never saying what is in it."""
     keys = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, word in enumerate(text.split(), 1):
         try:
-            keys.append(base64.b64decode(line.strip(), validate=True))
-        except binascii.Error:
+            keys.append(base64.b64decode(word, validate=True))
+        except ValueError:
             keys.append(b"")
         if len(keys[-1]) != KEY_BYTES:
             raise ChassisError(
-                f"{path.name}, line {number}: not base64 of {KEY_BYTES} bytes; make one with "
+                f"{where}: key {number} is not base64 of {KEY_BYTES} bytes; make one with "
                 "`openssl rand -base64 32`"
             )
     if not keys:
-        raise ChassisError(f"{path.name} holds no key; make one with `openssl rand -base64 32`")
+        raise ChassisError(f"{where} holds no key; make one with `openssl rand -base64 32`")
     return Sealer(keys)
 
 

@@ -16,7 +16,7 @@ from penstock_chassis.sealing import Sealer
 BUCKET = "SECRETS"
 NO_KEY = (
     "no sealing key is configured: name its file in PENSTOCK_SECRETS_KEY_FILE "
-    "(`openssl rand -base64 32 > secrets.key; chmod 600 secrets.key`)"
+    "(`openssl rand -base64 32 > secrets.key; chmod 600 secrets.key`), or set PENSTOCK_SECRETS_KEY"
 )
 
 

@@ -6,7 +6,7 @@ from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.decider import Decider
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import ConsumerSpec, Ports
-from penstock_chassis.sealing import read_key_file
+from penstock_chassis.sealing import Sealer, read_key_file, read_keys
 from penstock_chassis.secrets import SealedSecrets
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_gateway.adapters.cel import compile_cel
@@ -48,13 +48,19 @@ def make_store(settings: GatewaySettings) -> RowStore:
     return postgres_rows(url, indexed) if url else sqlite_rows(settings.read_model_path, indexed)
 
 
+def make_sealer(settings: GatewaySettings) -> Sealer | None:
+    """What seals secrets, if a key is configured; raises `ChassisError` for one that is none."""
+    if keys := settings.secrets_key.get_secret_value():
+        return read_keys(keys, "PENSTOCK_SECRETS_KEY")
+    return read_key_file(settings.secrets_key_file) if settings.secrets_key_file else None
+
+
 def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None = None) -> Context:
     """What the API stands on; raises `ChassisError` for a sealing key that is none."""
     store = store or make_store(settings)
     filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
     projector = Projector(ports.log, store, PROJECTION, filters)
-    key_file = settings.secrets_key_file
-    secrets = SealedSecrets(ports.kv, read_key_file(key_file) if key_file else None)
+    secrets = SealedSecrets(ports.kv, make_sealer(settings))
     book = Fold({"source", "secret"}, SourceBook(), sources.evolve)
     return Context(
         settings=settings,

@@ -34,7 +34,9 @@ class GatewaySettings(ServiceSettings):
     object_size_bytes_max: int = Field(default=5 * 2**30, ge=1)
     """The largest object that may be uploaded, in bytes."""
     secrets_key_file: Path | None = None
-    """The keys that seal secrets; see the platform's setting of this name."""
+    """The file of the keys that seal secrets; see the platform's setting of this name."""
+    secrets_key: SecretStr = SecretStr("")
+    """Those keys themselves; see the platform's setting of this name."""
     database_url: SecretStr = SecretStr("")
     """The PostgreSQL database of the read model, postgresql://user:password@host/name; empty: a
     SQLite file in the working folder."""
