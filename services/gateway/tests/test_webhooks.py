@@ -4,13 +4,22 @@ import asyncio
 import base64
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from penstock_chassis.embedded.files import write_private
+from penstock_chassis.sealing import new_key, read_key_file
+from penstock_chassis.secrets import SealedSecrets
+from penstock_chassis.service import ServiceRunner
+from penstock_chassis.testing import SimWorld
+from penstock_gateway.adapters.memory_rows import MemoryRows
+from penstock_gateway.app import build
 from penstock_gateway.http.webhooks import EVENTS_MAX
-from penstock_gateway.testing import signed
+from penstock_gateway.settings import GatewaySettings
+from penstock_gateway.testing import InProcessServer, signed
 from penstock_schemas.nouns.source import BODY_BYTES_MAX
 
 OTHER = "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXI="
@@ -293,3 +302,30 @@ async def test_other_spellings_of_a_repeated_header_do_not_open(
     headers = [*made.items(), ("webhook-id", good["webhook-id"]), ("Webhook-Signature", "v1,x")]
     answer = await api.client.post("/v1/webhooks/vision/airline", content=body, headers=headers)
     problem(answer, 401)
+
+
+async def test_a_change_that_a_gateway_died_over_is_told_by_the_next(tmp_path: Path) -> None:
+    world, key_file = SimWorld(), tmp_path / "secrets.key"
+    write_private(key_file, new_key())
+    dead = SealedSecrets(world.ports("dead").kv, read_key_file(key_file))
+    change = await dead.set("vision", "key", "hush", id="change-1", by="me")
+    ports, server = world.ports("gateway"), InProcessServer()
+    settings = GatewaySettings(work_dir=tmp_path, secrets_key_file=key_file)
+    runner = ServiceRunner(build(settings, ports, server, MemoryRows()), ports)
+    running = asyncio.create_task(runner.run())
+    async with asyncio.timeout(10):
+        async for stored in ports.log.follow(["penstock.vision.secret.*.*"]):
+            told = json.loads(stored.payload)
+            break
+    assert told == {
+        "secret": "key",
+        "fingerprint": change.fingerprint,
+        "values": 1,
+        "by": "me",
+    }
+    async with asyncio.timeout(10):
+        while await dead.untold():  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0)
+    await runner.drain()
+    await running
+    assert [stored.headers["ce-id"] for stored in world.stored()] == ["change-1"]
