@@ -77,10 +77,16 @@ class Storm:
         async with httpx.AsyncClient(timeout=REQUEST_SECONDS) as client:
             senders = [asyncio.create_task(self._send_all(client, queue)) for _ in range(SENDERS)]
             try:
-                while not all(sender.done() for sender in senders):
+                while waiting or not all(sender.done() for sender in senders):
                     if waiting and len(self.answered) > waiting[0][0]:
-                        at, victim = waiting.pop(0)
+                        at, victim = waiting[0]
+                        before = len(self.run.killed)
                         await asyncio.to_thread(self.run.kill, victim, float(at))
+                        if len(self.run.killed) > before:  # else it was just being started again
+                            waiting.pop(0)
+                    for sender in senders:
+                        if sender.done():
+                            sender.result()
                     await asyncio.sleep(PAUSE_SECONDS / 4)
             finally:
                 for sender in senders:
