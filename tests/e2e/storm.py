@@ -80,9 +80,7 @@ class Storm:
                 while waiting or not all(sender.done() for sender in senders):
                     if waiting and len(self.answered) > waiting[0][0]:
                         at, victim = waiting[0]
-                        before = len(self.run.killed)
-                        await asyncio.to_thread(self.run.kill, victim, float(at))
-                        if len(self.run.killed) > before:  # else it was just being started again
+                        if await asyncio.to_thread(self._kill, victim, at):
                             waiting.pop(0)
                     for sender in senders:
                         if sender.done():
@@ -94,6 +92,16 @@ class Storm:
                 for result in await asyncio.gather(*senders, return_exceptions=True):
                     if isinstance(result, Exception):
                         raise result
+
+    def _kill(self, victim: str, at: int) -> bool:
+        """Kill a victim; False where it was just being started again. A platform may be killed
+        while it starts; where it is a server that dies then, it gives up, and nobody is here who
+        would start it again, as an operator would."""
+        before = len(self.run.killed)
+        if victim != "platform":
+            self.run.endpoints()
+        self.run.kill(victim, float(at))
+        return len(self.run.killed) > before
 
     async def _send_all(self, client: httpx.AsyncClient, queue: list[str]) -> None:
         url = f"{self.run.endpoints().gateway_url}/v1/webhooks/{NAMESPACE}/{SOURCE}"
