@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -44,19 +43,14 @@ console = Console(highlight=False)
 
 
 @contextlib.contextmanager
-def platform(directory: Path, secret: str, *, keep: bool) -> Iterator[dict[str, Any]]:
+def platform(directory: Path, *, keep: bool) -> Iterator[dict[str, Any]]:
     """`penstock up` in its own process; what it said when it was ready."""
-    secrets_file = directory / "webhooks.json"
-    secrets_file.touch(mode=0o600)
-    secrets_file.write_text(json.dumps({f"{NAMESPACE}/{SOURCE}": secret}))
-    environment = os.environ | {"PENSTOCK_GATEWAY_WEBHOOK_SECRETS_FILE": str(secrets_file)}
     penstock_command = Path(sys.executable).with_name("penstock")
     with (directory / "up.log").open("w") as log:
         process = subprocess.Popen(
             [penstock_command, "up", "--data-dir", directory / "data", "--json"],
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
             start_new_session=keep,
             text=True,
         )
@@ -254,10 +248,11 @@ def main() -> None:
     work = arguments.work_dir or Path(tempfile.mkdtemp(prefix="penstock-demo-"))
     work.mkdir(parents=True, exist_ok=True)
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    with platform(work, secret, keep=arguments.keep) as up:
+    with platform(work, keep=arguments.keep) as up:
         url = up["gateway_url"]
         client = penstock.connect(url, NAMESPACE)
         threading.Thread(target=watch, args=(url, started), daemon=True).start()
+        client.secret.set(SOURCE, secret)
         declare(client, NAMESPACE)
         first = stage(work / "first", "1-3")
         client.dataset.register(DATASET, first[0].parent)

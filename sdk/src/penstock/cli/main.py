@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model, projection
+from penstock.cli import (
+    dataset,
+    deadletter,
+    endpoint,
+    event,
+    experiment,
+    job,
+    model,
+    projection,
+    secret,
+    source,
+)
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 
@@ -28,6 +39,8 @@ _WITH_MORE_VERBS = {
     "job": job.register,
     "model": model.register,
     "endpoint": endpoint.register,
+    "source": source.register,
+    "secret": secret.register,
 }
 
 

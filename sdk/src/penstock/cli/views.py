@@ -81,7 +81,17 @@ VIEWS: dict[str, View] = {
         ("on", "when", "fired", "last_fired_at"),
         "penstock event publish trigger.requested @trigger.json",
     ),
-    "webhook": View("Verified deliveries from outside.", ("source", "delivery", "data")),
+    "source": View(
+        "Who may send webhooks.",
+        ("scheme", "secrets", "path"),
+        "penstock source declare NAME --scheme standard",
+    ),
+    "webhook": View("Verified deliveries from outside.", ("source", "kind", "delivery", "data")),
+    "secret": View(
+        "Values that the platform alone reads.",
+        ("fingerprint", "values", "by", "set_at"),
+        "penstock secret set NAME",
+    ),
 }
 _NUMBERS = (int, float)
 CELL_LENGTH_MAX = 60

@@ -28,11 +28,12 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("starting", "rolling", "searching", "judging", "received"), "running"),
     **dict.fromkeys(("succeeded", "completed", "ready", "promoted", "registered"), "ok"),
     **dict.fromkeys(
-        ("profiled", "materialized", "configured", "fired", "active", "pushed", "committed"), "ok"
+        ("profiled", "materialized", "configured", "set", "fired", "active", "pushed", "committed"),
+        "ok",
     ),
     **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
     **dict.fromkeys(("rejected", "refused", "demoted", "drained", "paused"), "attention"),
-    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested"), "evicted"),
+    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested", "deleted"), "evicted"),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -228,7 +229,13 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     ),
     "trigger.requested": lambda d: f"on {d['on']}, when {d.get('when', 'true')}",
     "trigger.fired": lambda d: f"for {d['cause_type']}: {d['produced_type']} {d['produced_id']}",
-    "webhook.received": lambda d: f"from {d['source']}: {json.dumps(d['data'])}",
+    "webhook.received": lambda d: (
+        f"from {d['source']}: {d['kind'] + ' ' if d.get('kind') else ''}{json.dumps(d['data'])}"
+    ),
+    "source.requested": lambda d: f"{d['scheme']}, by {', '.join(d['secrets'])}",
+    "source.configured": lambda d: f"{d['scheme']}, at {d['path']}",
+    "secret.set": lambda d: f"fingerprint {d['fingerprint']}, {d['values']} open, by {d['by']}",
+    "secret.deleted": lambda d: f"fingerprint {d['fingerprint']}, by {d['by']}",
     "queue.requested": _quota,
     "queue.configured": _quota,
     "node.registered": lambda d: value(d["resources"]),

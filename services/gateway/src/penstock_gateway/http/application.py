@@ -12,6 +12,7 @@ from penstock_gateway.http import (
     projections,
     publish,
     rows,
+    secrets,
     webhooks,
 )
 from penstock_gateway.http.context import Context
@@ -23,6 +24,7 @@ ROUTES = [
     *projections.ROUTES,
     *deadletters.ROUTES,
     *webhooks.ROUTES,
+    *secrets.ROUTES,
     *events.ROUTES,
     *publish.ROUTES,
     *objects.ROUTES,

@@ -20,6 +20,8 @@ from penstock_gateway.nouns import (
     promotion,
     queue,
     rollout,
+    secret,
+    source,
     trial,
     trigger,
     webhook,
@@ -42,7 +44,9 @@ VIEWS: Mapping[str, View] = {
         endpoint,
         rollout,
         trigger,
+        source,
         webhook,
+        secret,
     )
 }
 
