@@ -3,7 +3,6 @@
 from functools import partial
 
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
-from penstock_chassis.decider import Decider
 from penstock_chassis.ports import ConsumerSpec, Ports
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_gateway.adapters.cel import compile_cel
@@ -11,8 +10,8 @@ from penstock_gateway.adapters.http_server import UvicornServer
 from penstock_gateway.adapters.postgres_rows import postgres_rows
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.adapters.standard_webhooks import StandardWebhooksVerifier
-from penstock_gateway.domain.state import NOUNS, State
-from penstock_gateway.handlers import audit, on_any_event, on_trigger_requested
+from penstock_gateway.domain.state import NOUNS
+from penstock_gateway.handlers import TriggerDesk, audit
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
 from penstock_gateway.http.following import FeedingFold
@@ -24,9 +23,8 @@ from penstock_gateway.http.streams import Streams
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.ports import RowStore, Server
 from penstock_gateway.settings import GatewaySettings
-from penstock_schemas import TriggerRequested, filter_of
+from penstock_schemas import filter_of
 
-TRIGGERS_CONSUMER = "gateway-triggers"
 AUDIT_CONSUMER = "gateway-audit"
 
 
@@ -45,9 +43,10 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
     return Context(
         settings=settings,
         ports=ports,
-        fold=FeedingFold(projector, TRIGGERS_VERSION),
+        fold=FeedingFold(projector),
         reading=Reading(projector, History(ports.log, PROJECTION)),
         rebuilding=Rebuilding(projector),
+        triggers=TriggerDesk(ports.log, ports.clock, VIEWS, compile_cel, store, TRIGGERS_VERSION),
         streams=Streams(ports.log),
         senders={
             sender: StandardWebhooksVerifier(secrets)
@@ -65,28 +64,19 @@ def build(
     """The gateway on its ports."""
     context = make_context(settings, ports, store)
     projector = context.reading.projector
-    desk: Decider[State] = Decider("gateway", ports.log, ports.clock, context.fold)
     server = server or UvicornServer(settings.host, settings.port)
     everything = ("penstock.>",)
 
     async def close() -> None:
-        await context.fold.checkpoint()
+        await context.triggers.checkpoint()
         await projector.store.close()
 
     return Service(
         name="gateway",
         folds=[context.fold],
-        serial="all",
-        handlers={TriggerRequested: partial(on_trigger_requested, desk, compile_cel)},
         background=[
             projector.run,
-            context.fold.keep_checkpoints,
-            partial(
-                _consume,
-                ports,
-                ConsumerSpec(TRIGGERS_CONSUMER, (filter_of(),)),
-                partial(on_any_event, desk, compile_cel),
-            ),
+            context.triggers.run,
             partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
             partial(server.serve, make_application(context), context.streams.stop),
         ],

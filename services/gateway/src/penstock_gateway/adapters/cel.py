@@ -31,6 +31,12 @@ class CelExpression:
     def __init__(self, text: str, program: Any) -> None:
         self.text = text
         self._program = program
+        self._names = frozenset(program.variables())
+
+    @property
+    def names(self) -> frozenset[str]:
+        """See `Expression.names`."""
+        return self._names
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
         """See `Expression.evaluate`."""
@@ -43,7 +49,7 @@ class CelExpression:
                 name = str(error).partition("'")[2].partition("'")[0]
                 raise InvalidExpression(
                     f"{self.text}: there is no variable or function {name!r}; variables are "
-                    "event, meta and number"
+                    "event, meta, number and row; in templates events and count too"
                 ) from None
             raise ExpressionError(f"{self.text}: {error}") from None
         except Exception as error:  # noqa: BLE001 - whatever the evaluator raises

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from penstock_chassis.ports import Ports
+from penstock_gateway.handlers import TriggerDesk
 from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
@@ -25,6 +26,7 @@ class Context:
     fold: FeedingFold
     reading: Reading
     rebuilding: Rebuilding
+    triggers: TriggerDesk
     streams: Streams
     senders: Mapping[tuple[str, str], SignatureVerifier]
     """By namespace and source."""
