@@ -197,12 +197,12 @@ def _expiry(timing: Timing, rules: TriggerRequested) -> datetime:
 def advance(timing: Timing, rules: TriggerRequested, now: datetime, note: Note = silent) -> None:
     """Do what is due at or before `now`, each thing at its own time, in order."""
     while (due := deadline(timing, rules)) is not None and due <= now:
-        if timing.gathered is not None and timing.gathered.deadline == due:
-            firing, timing.gathered = timing.gathered.firing.at(due), None
-            _rate(timing, rules, firing, note)
-        elif timing.held is not None and timing.held.deadline == due:
+        if timing.held is not None and timing.held.deadline == due:
             firing, timing.held = timing.held.firing.at(due), None
             _release(timing, rules, firing, note)
+        elif timing.gathered is not None and timing.gathered.deadline == due:
+            firing, timing.gathered = timing.gathered.firing.at(due), None
+            _rate(timing, rules, firing, note)
         else:
             run = min(timing.running, key=timing.running.__getitem__)
             end(timing, rules, run, due, note)
