@@ -145,12 +145,13 @@ class TriggerDesk:
         while True:
             try:
                 await self._judging.take(stored)
-                self._last = stored
-                return
             except Unavailable as error:
                 log.warning("triggers wait", error=str(error), retry_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
+            else:
+                self._last = stored
+                return
 
     async def _resume(self) -> None:
         """Go on from the checkpoint, if one fits."""

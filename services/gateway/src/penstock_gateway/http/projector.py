@@ -334,4 +334,3 @@ class Projector:
             elif not future.done():
                 future.set_result(None)
         self._waiting = still
-
