@@ -87,7 +87,7 @@ class Descents:
         causes = tuple(causes)
         grown = dict(self.merged(causes))
         if grown:
-            known = self.stories[story] = self.stories.pop(story, None) or Story()
+            known = self.stories[story] = self.stories.pop(story, Story())
             _trim(self.stories, STORIES_MAX)
             if known.circular(key, grown):
                 known.fed[key] = known.fed.get(key, 0) + 1

@@ -35,7 +35,14 @@ from penstock_gateway.handlers.following import follows
 from penstock_gateway.handlers.judging import Judging
 from penstock_gateway.handlers.rows import RowsAsOf
 from penstock_gateway.ports import Checkpoints
-from penstock_schemas import Aggregate, derived_id
+from penstock_schemas import (
+    Aggregate,
+    TriggerFireRequested,
+    TriggerPauseRequested,
+    TriggerRequested,
+    TriggerResumeRequested,
+    derived_id,
+)
 
 SOURCE = "penstock/gateway"
 EVERYTHING = ("penstock.>",)
@@ -56,6 +63,14 @@ log = structlog.get_logger("penstock.gateway")
 
 class TriggerDesk:
     """All triggers of one platform, live."""
+
+    answers = (
+        TriggerRequested,
+        TriggerPauseRequested,
+        TriggerResumeRequested,
+        TriggerFireRequested,
+    )
+    """The wishes that are its own to answer; it reads everything else too."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from penstock_gateway.http import (
     projections,
     publish,
     rows,
+    triggers,
     webhooks,
 )
 from penstock_gateway.http.context import Context
@@ -27,6 +28,7 @@ ROUTES = [
     *publish.ROUTES,
     *objects.ROUTES,
     *jobs.ROUTES,
+    *triggers.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]
 
