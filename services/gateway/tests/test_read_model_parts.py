@@ -1,13 +1,11 @@
 """Small parts of the read model: documents, marks, versions, damaged files."""
 
 import sqlite3
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock_chassis.message import Recorded
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.domain.documents import DEPTH_MAX, document_of, row_of
 from penstock_gateway.domain.event_index import mark_of, message_mark
@@ -17,7 +15,6 @@ from penstock_gateway.domain.view import INDEXED_MAX, View
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.nouns.version import rows_version
 from penstock_gateway.testing.story import START, random_story
-from penstock_schemas import Aggregate, Event, TriggerFired, TriggerRejected, TriggerRequested
 
 
 def test_a_row_is_its_document_and_back() -> None:

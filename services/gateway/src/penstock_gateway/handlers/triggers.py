@@ -115,6 +115,7 @@ class TriggerDesk:
         ahead: asyncio.Queue[StoredMessage | BaseException] = asyncio.Queue(READ_AHEAD_MAX)
         reading = asyncio.create_task(self._read(ahead))
         try:
+            await self._say()  # what a checkpoint owes, with nothing new behind it
             while True:
                 stored = await self._next(ahead)
                 if isinstance(stored, BaseException):
