@@ -12,7 +12,16 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model, projection
+from penstock.cli import (
+    dataset,
+    deadletter,
+    endpoint,
+    event,
+    experiment,
+    job,
+    model,
+    projection,
+)
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 

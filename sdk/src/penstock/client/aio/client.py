@@ -22,6 +22,7 @@ from penstock.client.aio.nouns import (
     AsyncExperiments,
     AsyncJobs,
     AsyncModels,
+    AsyncTriggers,
 )
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
@@ -71,7 +72,7 @@ class AsyncClient:
         self.promotion = _plain(self, "promotion")
         self.endpoint = AsyncEndpoints(self)
         self.rollout = _plain(self, "rollout")
-        self.trigger = _plain(self, "trigger")
+        self.trigger = AsyncTriggers(self)
         self.webhook = _plain(self, "webhook")
         self.deadletter = AsyncDeadLetters(self)
         self.projection = AsyncProjections(self)

@@ -27,6 +27,7 @@ from penstock.client.sync.nouns import (
     Experiments,
     Jobs,
     Models,
+    Triggers,
 )
 from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
@@ -72,7 +73,7 @@ class Client:
         self.promotion = _plain(self, "promotion")
         self.endpoint = Endpoints(self)
         self.rollout = _plain(self, "rollout")
-        self.trigger = _plain(self, "trigger")
+        self.trigger = Triggers(self)
         self.webhook = _plain(self, "webhook")
         self.deadletter = DeadLetters(self)
         self.projection = Projections(self)

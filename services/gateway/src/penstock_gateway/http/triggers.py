@@ -65,7 +65,8 @@ async def backtest(request: Request) -> Response:
 
 
 async def try_event(request: Request) -> Response:
-    """What one event, recorded or made up, would make a trigger ask for; its timing aside."""
+    """What one event, recorded or made up, would make a trigger ask for; its timing aside. Without
+    an event, only whether the trigger could ever work."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
     body = await _body(request, {"event", "definition"})
     name = name_of(request)
@@ -73,6 +74,8 @@ async def try_event(request: Request) -> Response:
     fault = partial(fault_of, compile=compile_cel)(TriggerBook(), namespace, declared)
     if fault is not None:
         raise _not_valid(InvalidTrigger(*fault))
+    if body.get("event") is None:
+        return json_response({"fires": False, "reason": "it is valid", "produces": None})
     known = context.triggers.book.triggers.get((namespace, name))
     number = known.upcoming if known is not None else 1
     recorded, row = await _event(context, namespace, body.get("event"))
