@@ -21,6 +21,7 @@ from penstock.cli import (
     job,
     model,
     projection,
+    trigger,
 )
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
@@ -37,6 +38,7 @@ _WITH_MORE_VERBS = {
     "job": job.register,
     "model": model.register,
     "endpoint": endpoint.register,
+    "trigger": trigger.register,
 }
 
 
