@@ -91,7 +91,7 @@ class TriggerDesk:
         self._last: StoredMessage | None = None
         self._saved = 0
         self._begin(TriggerBook())
-        self._known = 0
+        self._known: int | None = None
         """Where the log stood at the start: before it, time is the log's alone."""
         self._reached = 0
         """Nothing is said before this much has been read: it may have been said already."""
@@ -99,7 +99,7 @@ class TriggerDesk:
     @property
     def caught_up(self) -> bool:
         """Whether everything that stood in the log at the start has been judged."""
-        return self.book.position >= self._known
+        return self._known is not None and self.book.position >= self._known
 
     def _begin(self, book: TriggerBook) -> None:
         self.book = book

@@ -89,10 +89,7 @@ async def _services(context: Context) -> list[dict[str, object]]:
     items: list[dict[str, object]] = []
     for name in sorted({*SERVICES, *installed_names()}):
         if name == GATEWAY:
-            judged = context.triggers.book.position
-            pending = max(0, head - judged)
-            ready = context.triggers.caught_up
-            items.append({"name": name, "ready": ready, "pending": pending, "position": judged})
+            items.append(_gateway(context, head))
             continue
         item: dict[str, object] = {"name": name, "ready": False, "pending": None, "position": None}
         try:
@@ -105,6 +102,16 @@ async def _services(context: Context) -> list[dict[str, object]]:
             item["problem"] = str(error)
         items.append(item)
     return items
+
+
+def _gateway(context: Context, head: int) -> dict[str, object]:
+    judged = context.triggers.book.position
+    return {
+        "name": GATEWAY,
+        "ready": context.triggers.caught_up,
+        "pending": max(0, head - judged),
+        "position": judged,
+    }
 
 
 def _without_secrets(url: str) -> str:
