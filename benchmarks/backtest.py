@@ -5,11 +5,12 @@ The log is written through the log port in atomic appends of 1,000 synced messag
 the API runs it, in this process beside the server on the same machine: the server leaves out what
 the trigger does not wait for, what is left is read, decoded, judged by its CEL condition, held
 back, and made into what it would ask for. Three triggers: one that fires for one event in ten; one
-whose condition asks for the row, which is one more read for each event; and one that waits for
+whose condition asks for the row, so that all events of the noun are read; and one that waits for
 every type there is, so that nothing is left out: the price of an event.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ EVENTS = 1_000_000
 SHARE = 20
 APPEND = 1_000
 APPENDS_AT_A_TIME = 2
+PROGRESS = 100_000
 NAMESPACE = "bench"
 BACKTEST_SECONDS_MAX = 60.0
 
@@ -62,6 +64,8 @@ async def fill(log: NatsLog) -> float:
     async def one(begin: int) -> None:
         async with slots:
             await log.append(list(messages(begin, begin + APPEND)))
+        if begin % PROGRESS == 0:
+            print(f"{begin:,} events at {time.perf_counter() - begun:.0f} s", file=sys.stderr)
 
     await asyncio.gather(*(one(begin) for begin in range(0, EVENTS, APPEND)))
     return time.perf_counter() - begun
@@ -82,6 +86,7 @@ async def measure(log: NatsLog, declared: TriggerRequested) -> tuple[float, int,
     begun = time.perf_counter()
     test = Backtest(log, VIEWS, compile_cel, NAMESPACE, declared)
     found = await test.run(Stretch(None, datetime.now(UTC) + timedelta(seconds=1)))
+    print(f"{declared.when}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
     return time.perf_counter() - begun, found["events"], found["would_fire"]
 
 

@@ -1,7 +1,7 @@
 """What an expression of a trigger may name, and what its condition says."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,13 +51,23 @@ def judge(declared: TriggerRequested, variables: Mapping[str, Any], compile: Com
     return HOLDS if holds else Verdict(False, f"`when` does not hold: {declared.when}")
 
 
-def event_variables(recorded: Recorded, number: int, row: Row | None = None) -> dict[str, Any]:
-    """What an expression may name of one event; `row` where it asks for it."""
+def event_variables(
+    recorded: Recorded,
+    number: int,
+    row: Row | None = None,
+    names: Container[str] = CONDITION_NAMES,
+) -> dict[str, Any]:
+    """What an expression may name of one event; `row` where it asks for it. `names` are those
+    that it does name: a payload that nobody looks at is not made."""
     event = recorded.event
     by_hand = isinstance(event, TriggerFireRequested) and event.type == MANUAL
-    payload = event.data if isinstance(event, TriggerFireRequested) and by_hand else None
+    payload: Any = {}
+    if isinstance(event, TriggerFireRequested) and by_hand:
+        payload = event.data
+    elif "event" in names:
+        payload = event.model_dump(mode="json")
     return {
-        "event": payload if payload is not None else event.model_dump(mode="json"),
+        "event": payload,
         "meta": {
             "id": recorded.id,
             "type": recorded.type,

@@ -15,14 +15,15 @@ from typing import Any, cast
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.expressions import Compile
+from penstock_gateway.domain.judging import ROW
 from penstock_gateway.domain.trial import RUN_SECONDS_DEFAULT, Difference
 from penstock_gateway.domain.trigger_book import Folding, TriggerBook, awaited
 from penstock_gateway.domain.trigger_checks import fault_of
-from penstock_gateway.domain.triggers import say
+from penstock_gateway.domain.triggers import asks_for, say
 from penstock_gateway.domain.view import View, utc_text
-from penstock_gateway.errors import HistoryTooLong, InvalidTrigger
+from penstock_gateway.errors import GatewayError, HistoryTooLong, InvalidTrigger
 from penstock_gateway.handlers.judging import Judging
-from penstock_gateway.handlers.rows import RowsAsOf
+from penstock_gateway.handlers.rows import FoldedRows, RowsAsOf
 from penstock_schemas import Aggregate, SchemaError, TriggerFired, TriggerRequested, filter_of
 
 BACKTEST_SECONDS_MAX = 300.0
@@ -58,7 +59,9 @@ class Backtest:
         self._compile = compile
         self._book = TriggerBook()
         self._folding = Folding(self._book, partial(fault_of, compile=compile), compile)
-        self._judging = Judging(self._folding, compile, RowsAsOf(log, views), log)
+        self._rows = FoldedRows(log, views) if self._asks_for_rows() else None
+        self._judging = Judging(self._folding, compile, self._rows or RowsAsOf(log, views), log)
+        self._types = frozenset(awaited(declared))
         self._difference = Difference()
         self._said = 0
 
@@ -93,21 +96,26 @@ class Backtest:
         self._declare(since)
         last = 0
         if head and (await self._log.get(head)).time >= since:
-            following = self._log.follow(filters, since=since)
+            # Rows are made of what came before, too.
+            following = self._log.follow(filters, since=None if self._rows else since)
             async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
                 async for stored in messages:
                     if stored.time > stretch.until:
                         break
                     last = stored.sequence
-                    await self._take(stored)
+                    await self._take(stored, since)
                     if last >= head:
                         break
         await self._advance(stretch.until)
         return since, last
 
-    async def _take(self, stored: StoredMessage) -> None:
+    async def _take(self, stored: StoredMessage, since: datetime) -> None:
+        if self._rows is not None and (seen := _readable(stored)) is not None:
+            self._rows.see(seen)
+        if stored.time < since or not self._waits_for(stored):
+            return
         if stored.subject.endswith(self._own_ending):
-            if (fired := _fired(stored)) is not None:
+            if (fired := _readable(stored)) is not None:
                 self._difference.happened(fired)
             if TriggerFired.type not in awaited(self._declared):
                 return
@@ -153,12 +161,28 @@ class Backtest:
     def _recorded(self, event: Any, time: datetime, id: str) -> Recorded:
         return Recorded(event, self._namespace, self._book.position, time, id, "backtest", id)
 
+    def _asks_for_rows(self) -> bool:
+        """Whether an expression names `row`; one that is not readable is refused anyway."""
+        try:
+            asked = asks_for(self._declared, self._compile)
+            return ROW in asked | self._compile(self._declared.when).names
+        except GatewayError:
+            return False
+
+    def _waits_for(self, stored: StoredMessage) -> bool:
+        """Whether it is more than what rows are made of."""
+        type = ".".join(stored.subject.split(".")[2:4])
+        return type in self._types or stored.subject.endswith(self._own_ending)
+
     def _filters(self) -> list[str]:
         types = list(awaited(self._declared))
+        if self._rows is not None:
+            nouns = dict.fromkeys(type.partition(".")[0] for type in types)
+            types = [f"{noun}.*" for noun in nouns]
         fired = filter_of(self._namespace, TriggerFired.type, self._declared.trigger)
         if len(types) > FILTERS_MAX:
             return [filter_of(self._namespace)]
-        if TriggerFired.type in types:  # filters of one reader must not overlap
+        if {TriggerFired.type, f"{TriggerFired.noun()}.*"} & set(types):  # they must not overlap
             return [filter_of(self._namespace, type) for type in types]
         return [*(filter_of(self._namespace, type) for type in types), fired]
 
@@ -177,7 +201,7 @@ def _assumed(declared: TriggerRequested, run_seconds: float) -> TriggerRequested
     return declared.model_copy(update=changes)
 
 
-def _fired(stored: StoredMessage) -> Recorded | None:
+def _readable(stored: StoredMessage) -> Recorded | None:
     try:
         return read_recorded(stored)
     except SchemaError:

@@ -91,11 +91,11 @@ class Judging:
             if declared.when == ALWAYS:
                 found[name] = HOLDS
                 continue
-            row = None
+            names: frozenset[str] = frozenset()
             with suppress(ExpressionError):  # the judge says what is wrong
-                if ROW in self._compile(declared.when).names:
-                    row = await self._rows.of(recorded)
-            variables = event_variables(recorded, trigger.upcoming, row)
+                names = self._compile(declared.when).names
+            row = await self._rows.of(recorded) if ROW in names else None
+            variables = event_variables(recorded, trigger.upcoming, row, names)
             found[name] = judge(declared, variables, self._compile)
         return found
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import EventLog
 from penstock_gateway.domain.view import Row, View
-from penstock_schemas import SchemaError
+from penstock_schemas import Aggregate, SchemaError
 
 ROW_EVENTS_MAX = 5000
 """Events of one thing that are folded for one row; the row of a longer life lacks its end."""
@@ -43,3 +43,24 @@ class RowsAsOf:
             except SchemaError:
                 continue  # as every fold does
         return row
+
+
+class FoldedRows(RowsAsOf):
+    """Rows as of events of a stretch that is read whole: kept as its events pass by, so that most
+    need no reading. `see` must be given every event of the nouns that are asked for."""
+
+    def __init__(self, log: EventLog, views: Mapping[str, View]) -> None:
+        super().__init__(log, views)
+        self._rows: dict[Aggregate, tuple[int, Row | None]] = {}
+
+    def see(self, recorded: Recorded) -> None:
+        """Take the next event."""
+        view = self._views.get(recorded.event.noun())
+        if view is not None:
+            _, row = self._rows.get(recorded.aggregate, (0, None))
+            self._rows[recorded.aggregate] = (recorded.sequence, view.evolve_row(row, recorded))
+
+    async def of(self, recorded: Recorded) -> Row | None:
+        """See `RowsAsOf.of`; one that has changed since is read."""
+        sequence, row = self._rows.get(recorded.aggregate, (0, None))
+        return row if sequence == recorded.sequence else await super().of(recorded)
