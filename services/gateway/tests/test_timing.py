@@ -328,6 +328,7 @@ class Runs(RuleBasedStateMachine):
         self.timing.running[f"job/{firing.through}"] = at(self.now)
         self.fired.append(firing.through)
         self.running, self.since, self.owed = firing.through, self.now, None
+        end(self.timing, self.declaration, "", at(self.now))  # as the book does
 
     @rule()
     def finish_run(self) -> None:
