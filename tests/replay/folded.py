@@ -5,6 +5,7 @@ what it shows, the rows of all nouns. Each fold gets only the messages of its ow
 bus.
 """
 
+import asyncio
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,13 @@ from penstock_chassis.fold import Fold
 from penstock_chassis.message import read_recorded
 from penstock_chassis.ports import StoredMessage
 from penstock_chassis.testing import SimWorld
+from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.domain.read_model import ReadModel
-from penstock_gateway.nouns import PROJECTION
+from penstock_gateway.domain.trigger_book import Folding, TriggerBook
+from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.handlers.judging import Judging
+from penstock_gateway.handlers.rows import RowsAsOf
+from penstock_gateway.nouns import PROJECTION, VIEWS
 from penstock_schemas import InvalidSubject, SchemaError, parse_subject
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -32,11 +39,27 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 def folded(history: Sequence[StoredMessage]) -> dict[str, str]:
     """By service: the text of its snapshot."""
     states = {name: _folds(name, history) for name in installed_names()}
-    kept = {name: states["gateway"][name] for name in ("triggers", "sources")}
-    return {
-        name: _text(state)
-        for name, state in (states | {"gateway": {**kept, **_rows(history)}}).items()
+    states["gateway"] = {
+        "triggers": _triggers(history),
+        "sources": states["gateway"]["sources"],
+        **_rows(history),
     }
+    return {name: _text(state) for name, state in states.items()}
+
+
+def _triggers(history: Sequence[StoredMessage]) -> Any:
+    """The book of triggers: judged as the gateway does, and nothing said."""
+    log = SimWorld().ports("gateway").log
+    book = TriggerBook()
+    folding = Folding(book, partial(fault_of, compile=compile_cel), compile_cel)
+    judging = Judging(folding, compile_cel, RowsAsOf(log, VIEWS), log)
+
+    async def judge() -> None:
+        for message in history:
+            await judging.take(message)
+
+    asyncio.run(judge())
+    return plain(book)
 
 
 def _folds(name: str, history: Sequence[StoredMessage]) -> Any:

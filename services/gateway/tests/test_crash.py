@@ -39,6 +39,7 @@ from penstock_schemas import (
     TriggerFired,
     TriggerRejected,
     TriggerRequested,
+    TriggerSkipped,
     WebhookReceived,
 )
 
@@ -96,7 +97,8 @@ def check_triggers(log: SimLog) -> None:
     by_name = Counter(name for name, _ in refused)
     assert by_name["bad"] == 1
     assert by_name["unfit"] == 9  # every queue that anybody asked for, once
-    assert by_name["good"] == 1
+    skipped = [item.event for item in log if isinstance(item.event, TriggerSkipped)]
+    assert [(event.trigger, event.kind) for event in skipped] == [("good", "loop")]
     letters = {(letter.service, letter.subject) for letter in log.dead_letters}
     assert letters == {
         ("gateway-audit", "penstock.default.unknown.happened.x"),

@@ -18,7 +18,7 @@ from penstock_gateway.domain.projected import Batch, Query, Standing
 from penstock_gateway.domain.read_model import Projection, ReadModel
 from penstock_gateway.errors import Superseded
 from penstock_gateway.http import projector as module
-from penstock_gateway.http.following import CHECKPOINT, FeedingFold
+from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import History
 from penstock_gateway.http.projector import Projector, read_item
 from penstock_gateway.http.reading import Reading
@@ -57,11 +57,10 @@ class Gateway:
         log: StoryLog,
         store: RowStore,
         projection: Projection = PROJECTION,
-        version: str = "t",
     ) -> None:
         self.store = store
         self.projector = Projector(log, store, projection, FILTERS)
-        self.fold = FeedingFold(self.projector, version)
+        self.fold = FeedingFold(self.projector)
         self.log = log
 
     async def caught_up(self) -> None:
@@ -75,7 +74,6 @@ async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
     tasks = [
         asyncio.create_task(gateway.fold.follow(gateway.log)),
         asyncio.create_task(gateway.projector.run()),
-        asyncio.create_task(gateway.fold.keep_checkpoints()),
     ]
     try:
         yield gateway
@@ -103,7 +101,6 @@ async def test_a_new_start_goes_on_where_the_last_one_stood(open_store: OpenStor
     log = StoryLog(story[:400])
     async with running(Gateway(log, open_store())) as gateway:
         await gateway.caught_up()
-        await gateway.fold.checkpoint()
     await log.grow(story[400:])
     store = open_store()
     commits = Counting(store)
@@ -112,14 +109,6 @@ async def test_a_new_start_goes_on_where_the_last_one_stood(open_store: OpenStor
         assert commits.first is not None
         assert commits.first.position == 400
         assert commits.events < 501  # nothing was projected twice
-        again = Gateway(StoryLog(story), MemoryRows())
-        async with running(again):
-            await again.caught_up()
-        assert gateway.fold.state == again.fold.state
-        assert list(gateway.fold.state.triggers.descents) == list(
-            again.fold.state.triggers.descents
-        )
-        assert gateway.fold.heads() == again.fold.heads()
     await assert_shows(store, story)
 
 
@@ -158,28 +147,11 @@ async def test_another_log_makes_everything_anew(open_store: OpenStore, length: 
     """Whether it is shorter than the position that was recorded, or longer."""
     async with running(Gateway(StoryLog(random_story(4, 300)), open_store())) as gateway:
         await gateway.caught_up()
-        await gateway.fold.checkpoint()
     other = random_story(5, length)
     async with running(Gateway(StoryLog(other), open_store())) as gateway:
         await gateway.caught_up()
         await assert_shows(gateway.store, other)
         assert gateway.fold.position == length
-
-
-async def test_a_checkpoint_of_another_version_is_not_used(open_store: OpenStore) -> None:
-    story = random_story(6, 200)
-    async with running(Gateway(StoryLog(story), open_store(), version="one")) as gateway:
-        await gateway.caught_up()
-        await gateway.fold.checkpoint()
-        kept = await gateway.store.saved(CHECKPOINT)
-        assert kept is not None
-        assert kept.position == 200
-    async with running(Gateway(StoryLog(story), open_store(), version="two")) as gateway:
-        await gateway.caught_up()
-        fresh = Gateway(StoryLog(story), MemoryRows())
-        for stored in story:
-            fresh.fold.apply(stored)
-        assert gateway.fold.state == fresh.fold.state
 
 
 async def test_several_gateways_on_one_store_project_every_event_once(

@@ -1,26 +1,20 @@
-"""Small parts of the read model: documents, marks, checkpoints, versions, damaged files."""
+"""Small parts of the read model: documents, marks, versions, damaged files."""
 
 import sqlite3
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock_chassis.message import Recorded
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
-from penstock_gateway.domain import trigger_book
-from penstock_gateway.domain.checkpoint import dump_checkpoint, load_checkpoint
 from penstock_gateway.domain.documents import DEPTH_MAX, document_of, row_of
 from penstock_gateway.domain.event_index import mark_of, message_mark
 from penstock_gateway.domain.projected import Batch, Query
 from penstock_gateway.domain.read_model import RowKey
-from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_gateway.domain.view import INDEXED_MAX, View
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.nouns.version import rows_version
 from penstock_gateway.testing.story import START, random_story
-from penstock_schemas import Aggregate, Event, TriggerFired, TriggerRejected, TriggerRequested
 
 
 def test_a_row_is_its_document_and_back() -> None:
@@ -50,57 +44,6 @@ def test_marks_tell_messages_apart() -> None:
     assert message_mark(story[0]) == message_mark(random_story(1, 500)[0])
     assert message_mark(story[0]) != message_mark(random_story(2, 500)[0])
     assert -(2**63) <= mark_of("anything") < 2**63
-
-
-def test_a_checkpoint_brings_back_the_triggers_as_they_were() -> None:
-    book = TriggerBook()
-    requested = TriggerRequested.model_validate(TriggerRequested.example)
-    name = requested.trigger
-
-    def happen(event: Event, id: str, cause: str | None = None) -> None:
-        sequence = len(heads) + 1
-        heads[event.aggregate(f"team-{sequence}")] = sequence
-        trigger_book.evolve(
-            book,
-            Recorded(
-                event=event,
-                namespace="vision",
-                sequence=sequence,
-                time=START + timedelta(seconds=sequence),
-                id=id,
-                source="test",
-                correlation_id="story",
-                causation_id=cause,
-            ),
-        )
-
-    heads: dict[Aggregate, int] = {}
-    happen(requested, "declared")
-    happen(requested.model_copy(update={"when": "true"}), "declared again")
-    happen(TriggerRequested.model_validate({**TriggerRequested.example, "trigger": "b"}), "other")
-    happen(
-        TriggerFired(
-            trigger=name,
-            number=1,
-            cause="e1",
-            cause_type=requested.on,
-            produced_type="queue.requested",
-            produced_id="q",
-        ),
-        "fired",
-        "e1",
-    )
-    happen(requested, "descendant", "fired")
-    happen(
-        TriggerRejected(trigger="b", request="other", reason="no", field="on", fix="mend"),
-        "refused",
-    )
-    assert book.descents
-    again, heads_again = load_checkpoint(dump_checkpoint(book, heads))
-    assert again == book
-    assert list(again.descents) == list(book.descents)
-    assert list(again.triggers) == list(book.triggers)
-    assert heads_again == heads
 
 
 def test_the_version_is_another_for_other_rules() -> None:

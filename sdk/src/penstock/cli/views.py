@@ -78,8 +78,8 @@ VIEWS: dict[str, View] = {
     ),
     "trigger": View(
         "When this happens, do that.",
-        ("on", "when", "fired", "last_fired_at"),
-        "penstock event publish trigger.requested @trigger.json",
+        ("on", "when", "rules", "fired", "skipped", "refused", "last_fired_at"),
+        "penstock trigger apply -f retrain.yaml",
     ),
     "source": View(
         "Who may send webhooks.",

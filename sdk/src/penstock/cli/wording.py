@@ -24,6 +24,7 @@ STYLES: dict[Kind, str] = {
 }
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("requested", "queued", "waiting", "pending", "new"), "waiting"),
+    **dict.fromkeys(("fire-requested", "pause-requested", "resume-requested"), "waiting"),
     **dict.fromkeys(("started", "placed", "running", "advanced", "checkpointed"), "running"),
     **dict.fromkeys(("starting", "rolling", "searching", "judging", "received"), "running"),
     **dict.fromkeys(("succeeded", "completed", "ready", "promoted", "registered"), "ok"),
@@ -32,7 +33,9 @@ _KINDS: dict[str, Kind] = {
         "ok",
     ),
     **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
-    **dict.fromkeys(("rejected", "refused", "demoted", "drained", "paused"), "attention"),
+    **dict.fromkeys(
+        ("rejected", "refused", "demoted", "drained", "paused", "skipped"), "attention"
+    ),
     **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested", "deleted"), "evicted"),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,6 +63,13 @@ def last_line(text: str) -> str:
     """The last line of some output that says anything: what a failed program said at its end."""
     lines = [line for line in map(clean, text.splitlines()) if line]
     return lines[-1] if lines else ""
+
+
+def _source(data: Mapping[str, Any]) -> str:
+    on, cron = data["on"], data.get("cron")
+    if cron:
+        return f"at {cron['expression']} {cron.get('time_zone', 'UTC')}"
+    return f"on {on if isinstance(on, str) else ', '.join(on)}"
 
 
 def _failure(data: Mapping[str, Any]) -> str:
@@ -227,7 +237,11 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     "rollout.completed": lambda d: (
         f"{d['model']} version {d['model_version']} serves all requests, after {d['seconds']:.3g} s"
     ),
-    "trigger.requested": lambda d: f"on {d['on']}, when {d.get('when', 'true')}",
+    "trigger.requested": lambda d: f"{_source(d)}, when {d.get('when', 'true')}",
+    "trigger.pause-requested": lambda d: d["reason"] or f"trigger {d['trigger']}",
+    "trigger.resume-requested": lambda d: f"trigger {d['trigger']}",
+    "trigger.fire-requested": lambda d: f"by hand {value(d['data'])}",
+    "trigger.skipped": lambda d: f"{d['kind']}: {d['reason']}",
     "trigger.fired": lambda d: f"for {d['cause_type']}: {d['produced_type']} {d['produced_id']}",
     "webhook.received": lambda d: (
         f"from {d['source']}: {d['kind'] + ' ' if d.get('kind') else ''}{json.dumps(d['data'])}"

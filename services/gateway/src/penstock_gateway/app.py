@@ -15,13 +15,8 @@ from penstock_gateway.adapters.postgres_rows import postgres_rows
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.domain import sources
 from penstock_gateway.domain.sources import SourceBook
-from penstock_gateway.domain.state import NOUNS, State
-from penstock_gateway.handlers import (
-    audit,
-    on_any_event,
-    on_source_requested,
-    on_trigger_requested,
-)
+from penstock_gateway.domain.state import NOUNS
+from penstock_gateway.handlers import TriggerDesk, audit, on_source_requested
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
 from penstock_gateway.http.following import FeedingFold
@@ -35,9 +30,8 @@ from penstock_gateway.http.streams import Streams
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.ports import RowStore, Server
 from penstock_gateway.settings import GatewaySettings
-from penstock_schemas import SourceRequested, TriggerRequested, filter_of
+from penstock_schemas import SourceRequested, filter_of
 
-TRIGGERS_CONSUMER = "gateway-triggers"
 AUDIT_CONSUMER = "gateway-audit"
 
 
@@ -65,9 +59,10 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
     return Context(
         settings=settings,
         ports=ports,
-        fold=FeedingFold(projector, TRIGGERS_VERSION),
+        fold=FeedingFold(projector),
         reading=Reading(projector, History(ports.log, PROJECTION)),
         rebuilding=Rebuilding(projector),
+        triggers=TriggerDesk(ports.log, ports.clock, VIEWS, compile_cel, store, TRIGGERS_VERSION),
         streams=Streams(ports.log),
         sources=book,
         secrets=secrets,
@@ -84,32 +79,22 @@ def build(
     """The gateway on its ports."""
     context = make_context(settings, ports, store)
     projector = context.reading.projector
-    desk: Decider[State] = Decider("gateway", ports.log, ports.clock, context.fold)
     source_desk = Decider("gateway", ports.log, ports.clock, context.sources)
     server = server or UvicornServer(settings.host, settings.port)
     everything = ("penstock.>",)
 
     async def close() -> None:
-        await context.fold.checkpoint()
+        await context.triggers.checkpoint()
         await projector.store.close()
 
     return Service(
         name="gateway",
         folds=[context.fold, context.sources],
         serial="all",
-        handlers={
-            TriggerRequested: partial(on_trigger_requested, desk, compile_cel),
-            SourceRequested: partial(on_source_requested, source_desk),
-        },
+        handlers={SourceRequested: partial(on_source_requested, source_desk)},
         background=[
             projector.run,
-            context.fold.keep_checkpoints,
-            partial(
-                _consume,
-                ports,
-                ConsumerSpec(TRIGGERS_CONSUMER, (filter_of(),)),
-                partial(on_any_event, desk, compile_cel),
-            ),
+            context.triggers.run,
             partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
             partial(tell_all, context),
             partial(server.serve, make_application(context), context.streams.stop),

@@ -23,3 +23,11 @@ class HistoryTooLong(GatewayError):
 
 class Superseded(GatewayError):
     """The rows have moved on: another process committed to them, or they were replaced."""
+
+
+class InvalidTrigger(GatewayError):
+    """A declaration of a trigger could never work: the field, what is wrong, what to do."""
+
+    def __init__(self, field: str, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.field, self.reason, self.fix = field, reason, fix

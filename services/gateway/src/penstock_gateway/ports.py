@@ -17,6 +17,22 @@ class Server(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """Keeps folded states to go on from: caches, whose loss costs time alone."""
+
+    async def open(self) -> None:
+        """See `RowStore.open`."""
+        ...
+
+    async def save(self, name: str, make: Callable[[], Checkpoint]) -> None:
+        """See `RowStore.save`."""
+        ...
+
+    async def saved(self, name: str) -> Checkpoint | None:
+        """See `RowStore.saved`."""
+        ...
+
+
 class RowStore(Protocol):
     """Keeps the rows of the read model, the index of events, and where both stand.
 

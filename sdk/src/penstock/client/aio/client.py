@@ -24,6 +24,7 @@ from penstock.client.aio.nouns import (
     AsyncModels,
     AsyncSecrets,
     AsyncSources,
+    AsyncTriggers,
 )
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
@@ -73,9 +74,9 @@ class AsyncClient:
         self.promotion = _plain(self, "promotion")
         self.endpoint = AsyncEndpoints(self)
         self.rollout = _plain(self, "rollout")
-        self.trigger = _plain(self, "trigger")
         self.source = AsyncSources(self)
         self.secret = AsyncSecrets(self)
+        self.trigger = AsyncTriggers(self)
         self.webhook = _plain(self, "webhook")
         self.deadletter = AsyncDeadLetters(self)
         self.projection = AsyncProjections(self)

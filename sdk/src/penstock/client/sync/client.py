@@ -29,6 +29,7 @@ from penstock.client.sync.nouns import (
     Models,
     Secrets,
     Sources,
+    Triggers,
 )
 from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
@@ -74,9 +75,9 @@ class Client:
         self.promotion = _plain(self, "promotion")
         self.endpoint = Endpoints(self)
         self.rollout = _plain(self, "rollout")
-        self.trigger = _plain(self, "trigger")
         self.source = Sources(self)
         self.secret = Secrets(self)
+        self.trigger = Triggers(self)
         self.webhook = _plain(self, "webhook")
         self.deadletter = DeadLetters(self)
         self.projection = Projections(self)

@@ -5,13 +5,18 @@ from typing import Any, Protocol
 
 
 class Expression(Protocol):
-    """A compiled expression: deterministic, without side effects."""
+    """A compiled expression: deterministic, without side effects, bounded in what it costs."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that it may read."""
+        ...
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
         """Its value as JSON values, maps in the order of their keys.
 
         Raises `MissingValue` where a field is not there, `InvalidExpression` where a name can
-        never be, and `ExpressionError` for everything else.
+        never be, and `ExpressionError` for everything else, too much work among it.
         """
         ...
 

@@ -1,24 +1,23 @@
-"""Everything that the gateway keeps folded in memory: what decides. What shows is in a store."""
+"""What the gateway's fold of the whole log keeps: nothing of its own.
 
-from dataclasses import dataclass, field
+It feeds the rows that are shown; the triggers have a fold of their own (`handlers.triggers`),
+which judges each event in its turn.
+"""
+
+from dataclasses import dataclass
 
 from penstock_chassis.message import Recorded
-from penstock_gateway.domain import trigger_book
-from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_schemas import event_types
 
 NOUNS = frozenset(event.noun() for event in event_types().values())
-"""Every noun of the catalogue: a trigger may wait for and ask for any of them."""
+"""Every noun of the catalogue: each has rows."""
 
 
 @dataclass
 class State:
-    """The triggers."""
-
-    triggers: TriggerBook = field(default_factory=TriggerBook)
+    """Nothing."""
 
 
 def evolve(state: State, recorded: Recorded) -> State:
-    """The state after an event; changes it in place."""
-    trigger_book.evolve(state.triggers, recorded)
+    """The state after an event."""
     return state

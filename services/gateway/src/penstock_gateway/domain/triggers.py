@@ -1,155 +1,258 @@
-"""Triggers: when an event of type `on` appears for which `when` holds, append `do`.
+"""Triggers: what is owed becomes events, one atomic append for each.
 
-Guarantees, all decided from the log alone:
-
-- A trigger judges every event of its namespace that was stored after it was declared, by the
-  definition that stood then, exactly once for ever: `trigger.fired` names its cause, and the
-  causes are kept.
-- The firing and what it asks for are one atomic append.
-- What cannot be made is refused once, by `trigger.rejected` with the field and the fix.
-- A trigger that feeds itself is stopped: no firing where `GENERATIONS_MAX` of its own firings
-  are ancestors of the event (by causation).
+A firing and what it asks for are one batch, so that neither is there without the other. What
+cannot be made is refused once, by `trigger.rejected` with the field and the fix. What would feed
+itself, and planned times that passed while nothing ran, are answered by `trigger.skipped`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_chassis.message import Recorded
+from penstock_gateway.domain.descent import Descents, TriggerKey
+from penstock_gateway.domain.endings import cancel_type
 from penstock_gateway.domain.expressions import Compile
-from penstock_gateway.domain.templates import InvalidTemplate, render
-from penstock_gateway.domain.trigger_book import TriggerBook
-from penstock_gateway.domain.trigger_checks import fault_of
-from penstock_gateway.errors import ExpressionError, GatewayError, MissingValue
+from penstock_gateway.domain.firing import Firing, Member, Owed
+from penstock_gateway.domain.judging import (
+    EVENTS,
+    ROW,
+    event_variables,
+    gathered_variables,
+    planned_variables,
+)
+from penstock_gateway.domain.templates import InvalidTemplate, codes, render
+from penstock_gateway.domain.trigger_book import Trigger, TriggerBook
+from penstock_gateway.domain.view import Row, utc_text
+from penstock_gateway.errors import GatewayError
 from penstock_schemas import (
     Event,
     InvalidEvent,
     TriggerFired,
     TriggerRejected,
     TriggerRequested,
+    TriggerSkipped,
     decode,
     event_class,
 )
 
-GENERATIONS_MAX = 8
-"""Firings of one trigger that may be ancestors of an event that it fires for."""
 REASON_LENGTH_MAX = 900
+PAYLOAD_LENGTH_MAX = 500_000
+"""Characters of JSON in what a firing asks for: well below what one message may hold."""
+MISSED_AFTER_SECONDS = 60.0
+"""A planned time that is later than this was missed: nothing ran when it came."""
 
 
-class _Unfit(GatewayError):
-    """This firing cannot be made: the field at fault, what is wrong, what to do."""
+class Unfit(GatewayError):
+    """A firing cannot be made: the field at fault, what is wrong, what to do."""
 
     def __init__(self, field: str, reason: str, fix: str) -> None:
         super().__init__(reason)
         self.field, self.reason, self.fix = field, reason, fix
 
 
-def decide_requested(
-    book: TriggerBook, message: Recorded, compile: Compile
-) -> Iterable[TriggerRejected]:
-    """Refuse a declaration that could never work; a good one needs no answer, it stands."""
-    event = message.event
-    assert isinstance(event, TriggerRequested)
-    if message.id in book.triggers[message.namespace, event.trigger].refused_requests:
-        return ()
-    fault = fault_of(book, message.namespace, event, compile)
-    if fault is None:
-        return ()
-    return (_rejected(event.trigger, message.id, *fault),)
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the templates of a firing are filled from."""
+
+    last: Recorded | None = None
+    """Its last event; None for a planned time."""
+    payloads: Sequence[Any] = ()
+    """Of its listed events, where the templates ask for them."""
+    row: Row | None = None
 
 
-def decide_firings(book: TriggerBook, message: Recorded, compile: Compile) -> list[Event]:
-    """What the triggers of the event's namespace do because of it: one batch."""
-    events: list[Event] = []
-    for name in sorted(book.waiting.get((message.namespace, message.type), ())):
-        trigger = book.triggers[message.namespace, name]
-        definition = trigger.standing_at(message.sequence)
-        if definition is None or message.id in trigger.causes:
-            continue
-        declared = definition.declared
-        if declared.on != message.type or declared.paused:
-            continue
-        if fault_of(book, message.namespace, declared, compile) is not None:
-            continue  # the declaration itself is being refused
-        try:
-            events += _fire(book, message, declared, compile)
-        except _Unfit as unfit:
-            events.append(_rejected(name, message.id, unfit.field, unfit.reason, unfit.fix))
-    return events
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a trigger says at one go, and what it refers back to."""
+
+    key: TriggerKey
+    firing: Firing
+    cause: Member
+    events: tuple[Event, ...]
+    traceparent: str | None = None
 
 
-def _fire(
-    book: TriggerBook, message: Recorded, declared: TriggerRequested, compile: Compile
-) -> list[Event]:
-    name = declared.trigger
-    number = book.triggers[message.namespace, name].fired + 1
-    variables = variables_of(message, number)
-    if not _holds(declared, variables, compile):
-        return []
-    ancestors = book.descents.get(message.id, {}).get((message.namespace, name), 0)
-    if ancestors >= GENERATIONS_MAX:
-        raise _Unfit(
-            "on",
-            f"the trigger feeds itself: {ancestors} of its own firings led to this {message.type}",
-            "narrow `when`, or wait for another event type",
+def next_owed(trigger: Trigger, now: datetime) -> Owed | None:
+    """What the trigger is to say next; planned times that were missed by its policy."""
+    if not trigger.timing.owed:
+        return None
+    head = trigger.timing.owed[0]
+    declared = head.declared
+    if head.kind != "fire" or head.firing.members or declared is None or declared.cron is None:
+        return head
+    late = now - timedelta(seconds=MISSED_AFTER_SECONDS)
+    missed = [
+        owed
+        for owed in trigger.timing.owed
+        if not owed.firing.members and owed.kind == "fire" and owed.firing.due < late
+    ]
+    if not missed:
+        return head
+    policy, latest = declared.cron.missed, missed[-1].firing
+    count = len(missed) + trigger.timing.planned_lost
+    if policy == "all":
+        if trigger.timing.planned_lost == 0:
+            return head
+        latest, count = missed[0].firing, trigger.timing.planned_lost + 1
+    elif policy == "once":
+        return Owed(Firing(latest.due, (), count, latest.planned), declared=declared)
+    reason = f"{count} planned times passed while nothing ran"
+    return Owed(Firing(latest.due, (), count, latest.planned), "missed", reason, declared=declared)
+
+
+def asks_for(declared: TriggerRequested, compile: Compile) -> frozenset[str]:
+    """The variables that the templates of a trigger name."""
+    found: frozenset[str] = frozenset()
+    for _, text in codes(declared.do.data, "do.data"):
+        found |= compile(text).names
+    return found & {ROW, EVENTS}
+
+
+def say(
+    book: TriggerBook,
+    key: TriggerKey,
+    owed: Owed,
+    material: Material,
+    compile: Compile,
+    number: int | None = None,
+) -> Said:
+    """The events that answer what is owed; `number` is that of a firing, else the next one's."""
+    trigger, firing = book.triggers[key], owed.firing
+    cause = firing.members[-1] if firing.members else _declaration(trigger, firing)
+    try:
+        events = _events(
+            book.descents,
+            key,
+            trigger,
+            owed,
+            material,
+            cause,
+            compile,
+            number or trigger.number + 1,
         )
-    produced = _produce(declared, variables, compile)
+    except Unfit as unfit:
+        events = (_rejected(key[1], firing, cause.id, unfit.field, unfit.reason, unfit.fix),)
+    trace = material.last.traceparent if material.last is not None else None
+    return Said(key, firing, cause, events, trace)
+
+
+def _events(
+    descents: Descents,
+    key: TriggerKey,
+    trigger: Trigger,
+    owed: Owed,
+    material: Material,
+    cause: Member,
+    compile: Compile,
+    number: int,
+) -> tuple[Event, ...]:
+    firing, declared = owed.firing, owed.declared
+    if owed.fault is not None:
+        return (_rejected(key[1], firing, cause.id, *owed.fault),)
+    assert declared is not None
+    causes = [member.id for member in firing.members] or [cause.id]
+    loop = descents.loop(key, cause.correlation_id, causes)
+    kind, reason = ("loop", loop) if loop else (owed.kind, owed.reason)
+    if kind != "fire":
+        return (_skipped(key[1], firing, cause, kind, reason),)
+    variables = variables_for(key[0], firing, material, number)
+    produced = produce(declared, variables, compile)
     fired = TriggerFired(
-        trigger=name,
+        trigger=key[1],
         number=number,
-        cause=message.id,
-        cause_type=message.type,
+        cause=cause.id,
+        cause_type=cause.type,
         produced_type=produced.type,
         produced_id=produced.id,
+        firing=firing.key,
+        through=firing.through,
+        planned=firing.planned,
+        due=firing.due,
+        count=firing.count,
+        causes=tuple(causes) if len(causes) > 1 else (),
     )
-    return [fired, produced]
+    return (fired, *_cancels(trigger, declared, produced), produced)
 
 
-def _holds(declared: TriggerRequested, variables: Mapping[str, Any], compile: Compile) -> bool:
-    try:
-        holds = compile(declared.when).evaluate(variables)
-    except MissingValue:
-        return False  # an event without the field that is asked for does not fulfil the condition
-    except ExpressionError as error:
-        raise _Unfit("when", str(error), "mend the condition") from None
-    if not isinstance(holds, bool):
-        raise _Unfit(
-            "when",
-            f"the condition gave {json.dumps(holds)[:80]}, neither true nor false",
-            "compare it with something",
-        )
-    return holds
+def variables_for(
+    namespace: str, firing: Firing, material: Material, number: int
+) -> dict[str, Any]:
+    """What the templates of a firing may name."""
+    if material.last is not None:
+        variables = event_variables(material.last, number, material.row)
+    else:
+        assert firing.planned is not None
+        variables = planned_variables(namespace, firing.planned, number)
+    return gathered_variables(variables, material.payloads, firing.count)
 
 
-def _produce(declared: TriggerRequested, variables: Mapping[str, Any], compile: Compile) -> Event:
+def produce(declared: TriggerRequested, variables: Mapping[str, Any], compile: Compile) -> Event:
+    """The event that a firing asks for; raises `Unfit`."""
     type = declared.do.type
     try:
         data = render(declared.do.data, "do.data", variables, compile)
-        return decode(type, event_class(type).version, json.dumps(data, allow_nan=False))
+        payload = json.dumps(data, allow_nan=False)
+        if len(payload) > PAYLOAD_LENGTH_MAX:
+            problem = f"the event would have {len(payload)} characters of JSON"
+            raise Unfit("do.data", problem, f"keep it below {PAYLOAD_LENGTH_MAX}")
+        return decode(type, event_class(type).version, payload)
     except InvalidTemplate as error:
-        raise _Unfit(error.path, error.problem, f"mend {error.path}") from None
+        raise Unfit(error.path, error.problem, f"mend {error.path}") from None
     except InvalidEvent as error:
         at, problem = error.fields[0] if error.fields else ("", str(error))
         place = f"do.data.{at}" if at else "do.data"
-        raise _Unfit(place, f"{type}: {problem}", f"mend {place}") from None
+        raise Unfit(place, f"{type}: {problem}", f"mend {place}") from None
 
 
-def variables_of(message: Recorded, number: int) -> dict[str, Any]:
-    """What an expression may name."""
-    return {
-        "event": message.event.model_dump(mode="json"),
-        "meta": {
-            "id": message.id,
-            "type": message.type,
-            "namespace": message.namespace,
-            "sequence": message.sequence,
-            "time": message.time.isoformat().replace("+00:00", "Z"),
-        },
-        "number": number,
-    }
+def _cancels(trigger: Trigger, declared: TriggerRequested, produced: Event) -> list[Event]:
+    """The wishes that end what the last firings asked for, where this one takes its place."""
+    if declared.concurrency is None or declared.concurrency.policy != "replace":
+        return []
+    type = cancel_type(declared.do.type)
+    assert type is not None
+    contract = event_class(type)
+    reason = f"trigger {declared.trigger} replaces it"
+    known = {"reason": reason} if "reason" in contract.model_fields else {}
+    ids = [run.partition("/")[2] for run in trigger.timing.running]
+    return [contract.model_validate({contract.key: id, **known}) for id in ids if id != produced.id]
 
 
-def _rejected(name: str, request: str, at: str, reason: str, fix: str) -> TriggerRejected:
+def _declaration(trigger: Trigger, firing: Firing) -> Member:
+    """What a planned firing refers back to; each is a story of its own."""
+    assert firing.planned is not None
+    story = f"{trigger.request} {utc_text(firing.planned)}"
+    return Member(trigger.sequence, trigger.request, TriggerRequested.type, story)
+
+
+def _skipped(name: str, firing: Firing, cause: Member, kind: str, reason: str) -> TriggerSkipped:
+    return TriggerSkipped.model_validate(
+        {
+            "trigger": name,
+            "kind": kind,
+            "cause": cause.id,
+            "cause_type": cause.type,
+            "reason": reason[:REASON_LENGTH_MAX],
+            "firing": firing.key,
+            "through": firing.through,
+            "planned": firing.planned,
+            "count": firing.count,
+        }
+    )
+
+
+def _rejected(
+    name: str, firing: Firing, request: str, at: str, reason: str, fix: str
+) -> TriggerRejected:
     return TriggerRejected(
-        trigger=name, request=request, reason=reason[:REASON_LENGTH_MAX], field=at, fix=fix
+        trigger=name,
+        request=request,
+        reason=reason[:REASON_LENGTH_MAX],
+        field=at,
+        fix=fix,
+        firing=firing.key,
+        through=firing.through,
+        planned=firing.planned,
     )

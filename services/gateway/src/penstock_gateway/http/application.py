@@ -13,6 +13,7 @@ from penstock_gateway.http import (
     publish,
     rows,
     secrets,
+    triggers,
     webhooks,
 )
 from penstock_gateway.http.context import Context
@@ -29,6 +30,7 @@ ROUTES = [
     *publish.ROUTES,
     *objects.ROUTES,
     *jobs.ROUTES,
+    *triggers.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports, Secrets
 from penstock_gateway.domain.sources import SourceBook
+from penstock_gateway.handlers import TriggerDesk
 from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.keyring import Keyring
 from penstock_gateway.http.reading import Reading
@@ -26,6 +27,7 @@ class Context:
     fold: FeedingFold
     reading: Reading
     rebuilding: Rebuilding
+    triggers: TriggerDesk
     streams: Streams
     sources: Fold[SourceBook]
     secrets: Secrets

@@ -114,7 +114,11 @@ async def show_tree(request: Request) -> Response:
 async def _find(request: Request) -> StoredMessage:
     """The event that the path names, where the namespace has it."""
     context, namespace = context_of(request), namespace_of(request)
-    named = str(request.path_params["event"])
+    return await find_event(context, namespace, str(request.path_params["event"]))
+
+
+async def find_event(context: Context, namespace: str, named: str) -> StoredMessage:
+    """An event by its sequence or its id, where the namespace has it."""
     if named.isascii() and named.isdigit() and len(named) < 16:
         stored = await _get(context, int(named)) if int(named) else None
     else:

@@ -24,6 +24,8 @@ GET /v1/<namespace>/event     the log; /event/stream follows it
 GET /v1/projection            how far the rows are; POST /v1/projection/rebuild
 """
 
+GATEWAY = "gateway"
+
 
 async def welcome(_: Request) -> Response:
     """Where to look."""
@@ -81,10 +83,14 @@ async def services(request: Request) -> Response:
 async def _services(context: Context) -> list[dict[str, object]]:
     """A service is ready while it waits for messages of its durable consumer or holds some,
     wherever it runs; `position` is the last sequence of the log of which it has acknowledged
-    everything, known only where nothing is pending."""
+    everything, known only where nothing is pending. The gateway has no such consumer: what it
+    has judged for its triggers stands for it."""
     head = context.fold.position
     items: list[dict[str, object]] = []
     for name in sorted({*SERVICES, *installed_names()}):
+        if name == GATEWAY:
+            items.append(_gateway(context, head))
+            continue
         item: dict[str, object] = {"name": name, "ready": False, "pending": None, "position": None}
         try:
             pending = await context.ports.consumers.pending(name)
@@ -96,6 +102,16 @@ async def _services(context: Context) -> list[dict[str, object]]:
             item["problem"] = str(error)
         items.append(item)
     return items
+
+
+def _gateway(context: Context, head: int) -> dict[str, object]:
+    judged = context.triggers.book.position
+    return {
+        "name": GATEWAY,
+        "ready": context.triggers.caught_up,
+        "pending": max(0, head - judged),
+        "position": judged,
+    }
 
 
 def _without_secrets(url: str) -> str:

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar, cast
 
 import structlog
 
-from penstock_chassis.errors import NotFound, Unavailable
+from penstock_chassis.errors import Unavailable
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.event_index import entry_of, message_mark
@@ -29,6 +29,7 @@ from penstock_gateway.domain.projected import Batch, Standing
 from penstock_gateway.domain.read_model import Projection, RowKey
 from penstock_gateway.domain.view import Row
 from penstock_gateway.errors import Superseded
+from penstock_gateway.handlers.following import follows
 from penstock_gateway.ports import RowStore
 from penstock_schemas import SchemaError
 
@@ -333,13 +334,3 @@ class Projector:
             elif not future.done():
                 future.set_result(None)
         self._waiting = still
-
-
-async def follows(log: EventLog, position: int, mark: str) -> bool:
-    """Whether the log still holds the message that something derived from it ended with."""
-    if position == 0:
-        return True
-    try:
-        return message_mark(await log.get(position)) == mark
-    except NotFound:
-        return False

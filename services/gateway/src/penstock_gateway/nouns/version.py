@@ -12,11 +12,19 @@ from types import ModuleType
 
 from penstock_gateway.domain import (
     checkpoint,
+    cron,
+    descent,
     documents,
+    endings,
     event_index,
+    expression_cost,
+    firing,
+    judging,
     projected,
     read_model,
+    timing,
     trigger_book,
+    trigger_checks,
     view,
 )
 from penstock_gateway.domain.view import View
@@ -24,7 +32,10 @@ from penstock_schemas import event_types
 
 DIGEST_BYTES = 12
 _ROWS = (view, read_model, documents, event_index, projected)
-_TRIGGERS = (trigger_book, checkpoint)
+_TRIGGERS = (
+    *(trigger_book, timing, firing, descent, judging, endings, cron),
+    *(trigger_checks, expression_cost, checkpoint),
+)
 
 
 def rows_version(views: Iterable[View]) -> str:
