@@ -87,6 +87,9 @@ def test_a_cancel_that_only_the_other_trainer_hears_ends_the_job_through_every_c
     def cancelled(log: SimLog) -> None:
         check(log)
         wishes_answered(log, "job.cancel-requested", "job.cancelled")
+        times = {item.type: item.time for item in log}
+        waited = times["job.cancelled"] - times["job.cancel-requested"]
+        assert waited.total_seconds() < SILENCE_SECONDS, "its trainer did not hear of it"
 
     assert_survives_crashes(CANCELLED, cancelled)
 
