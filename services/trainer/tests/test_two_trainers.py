@@ -26,6 +26,7 @@ from penstock_schemas import JobCancelRequested, JobPlaced, JobStarted, Resource
 from penstock_trainer.adapters.local import LocalLauncher
 from penstock_trainer.app import build
 from penstock_trainer.domain import SILENCE_SECONDS
+from penstock_trainer.ports import AttemptSpec
 from penstock_trainer.settings import TrainerSettings
 from penstock_trainer.testing import FakeLauncher
 
@@ -121,6 +122,27 @@ def test_the_claim_of_a_lost_trainer_is_never_started_and_a_cancel_ends_it(
     assert not any(fake.starts for fake in LAUNCHERS[id(log.world)].values())
     asked, said = log[-2:]
     assert (said.time - asked.time).total_seconds() >= SILENCE_SECONDS
+
+
+def test_a_claim_of_before_trainers_had_names_is_adopted_where_its_attempt_began() -> None:
+    place = JobPlaced(job="plain", attempt=1, node="n", resources=Resources(), reason="free")
+
+    def began_on_two(world: SimWorld) -> dict[str, Build]:
+        builds = setup(world)
+        two = LAUNCHERS[id(world)]["two"]
+        world.spawn(two.start(AttemptSpec("default", "plain", 1, ("x",))))
+        return {name: builds[name] for name in NAMES}
+
+    claim = JobStarted(job="plain", attempt=1, node="n")
+    scenario = Scenario(began_on_two, [request("plain"), place, claim], until=ended("plain"))
+
+    def adopted(log: SimLog) -> None:
+        facts_once(log, "job.succeeded")
+        launchers = LAUNCHERS[id(log.world)]
+        assert [len(launchers[name].starts) for name in NAMES] == [0, 1]
+        assert log[-1].type == "job.succeeded"
+
+    assert_survives_crashes(scenario, adopted)
 
 
 async def test_the_local_identity_is_one_for_all_that_begin_at_once_and_goes_with_the_folder(
