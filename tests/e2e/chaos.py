@@ -23,11 +23,17 @@ import httpx
 
 from penstock_chassis.embedded import DataDir, Endpoints
 
+sys.path.insert(0, str(Path(__file__).parent))
+from runs import Run, runs_below
+
 DEMO = Path(__file__).parents[2] / "examples" / "flights" / "demo.py"
 KILLS = 3
 FIRST_KILL_SECONDS, LAST_KILL_SECONDS = 3.0, 40.0
 VICTIMS = ("platform", "nats-server", "weed", "train.py")
-DEMO_SECONDS = 240.0
+DEMO_SECONDS = 420.0
+"""Bounds a hang; the demo takes a tenth of it on an idle machine."""
+VICTIM_SECONDS = 60.0
+"""How long to wait for a process that can be killed."""
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 GLANCE_SECONDS = 0.3
@@ -54,6 +60,7 @@ class ChaosRun:
     work: Path
     seed: int
     killed: list[str] = field(default_factory=list)
+    """When and what, once each: `KILLS` of them, or the demo ended before the rest."""
     glances: list[Glance] = field(default_factory=list)
     """What was seen while the demo ran."""
 
@@ -78,10 +85,9 @@ class ChaosRun:
             try:
                 self.endpoints()
                 for moment in moments:
-                    try:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
                         demo.wait(max(0.0, started + moment - time.monotonic()))
-                    except subprocess.TimeoutExpired:
-                        self.kill(draw.choice(VICTIMS), time.monotonic() - started)
+                    self._kill_one(draw, demo, started)
                 return demo.wait(DEMO_SECONDS)
             finally:
                 over.set()
@@ -159,6 +165,10 @@ class ChaosRun:
                 if found["position"]:
                     self.glances.append(Glance(noun, found["position"], found["items"]))
 
+    def runs(self) -> list[Run]:
+        """When the processes of jobs really ran."""
+        return runs_below(self.directory / "work" / "trainer" / "jobs")
+
     def dead_letters(self) -> list[dict[str, Any]]:
         """What the platform gave up on."""
         letters: list[dict[str, Any]] = self._get("/v1/deadletter")["items"]
@@ -170,20 +180,33 @@ class ChaosRun:
         found: dict[str, Any] = answer.json()
         return found
 
-    def kill(self, victim: str, at_seconds: float) -> None:
-        """SIGKILL one of `VICTIMS`; a platform is started again."""
+    def _kill_one(
+        self, draw: random.Random, demo: "subprocess.Popen[bytes]", started: float
+    ) -> None:
+        """Kill one victim, drawn anew where the drawn one does not run; wait until one does."""
+        deadline = time.monotonic() + VICTIM_SECONDS
+        while demo.poll() is None and time.monotonic() < deadline:
+            for victim in draw.sample(VICTIMS, len(VICTIMS)):
+                if self.kill(victim, time.monotonic() - started):
+                    return
+            time.sleep(POLL_SECONDS)
+
+    def kill(self, victim: str, at_seconds: float) -> bool:
+        """SIGKILL one of `VICTIMS`, if it runs; a platform is started again. Whether it was."""
         holder = DataDir(self.directory).holder()
         if holder is None:
-            return
+            return False
         if victim == "platform":
             self.restart()
             self.killed.append(f"{at_seconds:.1f} s: platform")
-            return
+            return True
         for pid, command in _processes_of(self.directory, holder.pid):
             if victim in command:
-                os.kill(pid, signal.SIGKILL)
-                self.killed.append(f"{at_seconds:.1f} s: {victim}")
-                return
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(pid, signal.SIGKILL)
+                    self.killed.append(f"{at_seconds:.1f} s: {victim}")
+                    return True
+        return False
 
 
 def _processes_of(directory: Path, platform: int) -> Iterator[tuple[int, str]]:

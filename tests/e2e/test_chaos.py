@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from chaos import ChaosRun, pretty
+from chaos import KILLS, ChaosRun, pretty
 from checker import violations
+from runs import double_runs, overlapping_runs, unclaimed_runs
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 GLANCES_MIN = 50
 QUICK_SEEDS = (1, 2, 3)
 LONG_SEEDS = tuple(range(100, 120))
@@ -21,8 +22,12 @@ def _survives(seed: int, work: Path) -> None:
     try:
         status = run.play()
         assert status == 0, pretty(run, work / "demo.log")
+        assert len(run.killed) == KILLS, f"fewer kills show nothing: {run.killed}"
         events, rows = run.events(), run.rows()
         assert violations(events) == [], run.killed
+        ran = run.runs()
+        assert ran, "the runners left no evidence"
+        assert double_runs(ran) + overlapping_runs(ran) + unclaimed_runs(ran, events) == []
         assert run.dead_letters() == []
         assert len(run.glances) > GLANCES_MIN
         assert [d for d in map(run.differs_from_then, run.glances) if d] == []

@@ -1,6 +1,6 @@
 """The trainer's rules: one claim an attempt, one end a job, nothing from superseded attempts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,16 @@ from penstock_schemas import (
     Program,
     Resources,
 )
-from penstock_trainer.domain import Outcome, State, decide_claim, decide_end, decide_stop, evolve
+from penstock_trainer.domain import (
+    SILENCE_SECONDS,
+    Outcome,
+    State,
+    decide_abandoned,
+    decide_claim,
+    decide_end,
+    decide_stop,
+    evolve,
+)
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 GOOD = Outcome(True, metrics={"auc": 0.7})
@@ -52,7 +61,7 @@ def placed(attempt: int) -> JobPlaced:
 
 
 def started(attempt: int) -> JobStarted:
-    return JobStarted(job="a", attempt=attempt, node="n")
+    return JobStarted(job="a", attempt=attempt, node="n", trainer="t")
 
 
 def preempted(attempt: int) -> JobPreempted:
@@ -62,16 +71,42 @@ def preempted(attempt: int) -> JobPreempted:
 def test_a_placed_attempt_is_claimed_once() -> None:
     history = History()
     message = history.add(placed(1))
-    assert decide_claim(history.state, message) == [started(1)]
+    assert decide_claim(history.state, message, "t") == [started(1)]
     history.add(started(1))
-    assert decide_claim(history.state, message) == []
+    assert decide_claim(history.state, message, "t") == []
+
+
+def test_a_claim_says_whose_it_is_and_another_trainer_claims_nothing() -> None:
+    history = History()
+    message = history.add(placed(1))
+    history.add(decide_claim(history.state, message, "one")[0])
+    assert decide_claim(history.state, message, "two") == []
+    assert history.state.jobs["team", "a"].started_trainer == "one"
+    assert history.state.claimed == {("team", "a")}
+
+
+def test_a_cancelled_job_whose_trainer_is_silent_is_ended_and_no_preempted_one() -> None:
+    history = History(placed(1), started(1))
+    grace_seconds = history.state.jobs["team", "a"].request.grace_seconds
+    late = NOW + timedelta(seconds=grace_seconds + SILENCE_SECONDS)
+    history.add(preempted(1))
+    assert decide_abandoned(history.state, "team", "a", late) == []
+    history.add(JobCancelRequested(job="a", reason="enough"))
+    early = late - timedelta(seconds=1)
+    assert decide_abandoned(history.state, "team", "a", early) == []
+    (event,) = decide_abandoned(history.state, "team", "a", late)
+    assert isinstance(event, JobCancelled)
+    assert "did not answer" in event.reason
+    history.add(event)
+    assert decide_abandoned(history.state, "team", "a", late) == []
+    assert history.state.claimed == set()
 
 
 def test_an_older_placement_is_not_claimed() -> None:
     history = History()
     old = history.add(placed(1))
     history.add(placed(2))
-    assert decide_claim(history.state, old) == []
+    assert decide_claim(history.state, old, "t") == []
 
 
 def test_a_superseded_attempt_may_not_report() -> None:
@@ -109,9 +144,9 @@ def test_a_job_cancelled_before_its_claim_never_starts() -> None:
     message = history.add(JobCancelRequested(job="a", reason="enough"))
     (event,) = decide_stop(history.state, message)
     assert event == JobCancelled(job="a", attempt=1, reason="enough")
-    assert decide_claim(history.state, history.log[1]) == [event]
+    assert decide_claim(history.state, history.log[1], "t") == [event]
     history.add(event)
-    assert decide_claim(history.state, history.log[1]) == []
+    assert decide_claim(history.state, history.log[1], "t") == []
 
 
 def test_a_preempted_attempt_fails_without_ending_the_job() -> None:
@@ -139,7 +174,7 @@ def test_every_history_claims_an_attempt_once_and_ends_once(steps: list[tuple[st
                 history.add(placed(attempt))
             case "claim":
                 for message in messages[-attempt:]:
-                    for event in decide_claim(history.state, message):
+                    for event in decide_claim(history.state, message, "t"):
                         history.add(event)
             case "cancel":
                 history.add(JobCancelRequested(job="a", reason="enough"))

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from penstock_trainer.errors import NotYetGone, Superseded
-from penstock_trainer.ports import AttemptId, AttemptState
+from penstock_trainer.ports import NAME, AttemptId, AttemptState
 
 WATCH_SECONDS = 20.0
 
@@ -24,6 +24,13 @@ async def test_an_attempt_that_was_never_started_is_absent(rig):
     await rig.launcher.signal_stop(attempt)
     await rig.launcher.reap(attempt)
     assert await rig.launcher.attempts() == ()
+
+
+async def test_its_identity_is_a_name_that_stays_the_same(rig):
+    first = await rig.launcher.identity()
+    await rig.launcher.start(rig.spec())
+    assert NAME.fullmatch(first)
+    assert await rig.launcher.identity() == first
 
 
 async def test_a_script_that_ends_well_leaves_a_record_of_success(rig):

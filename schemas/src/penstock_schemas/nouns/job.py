@@ -101,16 +101,25 @@ class JobPlaced(Event):
 
 
 class JobStarted(Event):
-    """The trainer claimed the attempt: from here on only this attempt may report."""
+    """The trainer claimed the attempt: from here on only this attempt may report, and only the
+    trainer that claimed it may start it."""
 
     type = "job.started"
     key = "job"
     owner = "trainer"
-    example = {"job": _JOB, "attempt": 1, "node": "laptop"}
+    example = {
+        "job": _JOB,
+        "attempt": 1,
+        "node": "laptop",
+        "trainer": "5d1f6a0c8e4b4c5f9a7e2b3c4d5e6f70",
+    }
 
     job: Name
     attempt: Attempt
     node: Name
+    trainer: Annotated[
+        Name | None, Field(description="The identity of the trainer that claimed it")
+    ] = None
 
 
 class JobCheckpointed(Event):

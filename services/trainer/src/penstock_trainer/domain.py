@@ -1,6 +1,7 @@
 """Jobs as the trainer sees them: which attempt is current, and how each one may end. Pure."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from penstock_chassis.message import Cause, Recorded
 from penstock_schemas import (
@@ -20,6 +21,8 @@ from penstock_schemas import (
 
 REASON_LENGTH_MAX = 1024
 """Characters of a reason, as the contract allows."""
+SILENCE_SECONDS = 60.0
+"""After the grace of a cancelled job: how long the trainer that claimed it may say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,12 @@ class Job:
     placed: JobPlaced | None = None
     started_attempt: int = 0
     started_cause: Cause | None = None
+    started_trainer: str = ""
+    """Who claimed it; empty in logs of before trainers had an identity."""
     failed_attempt: int = 0
     cancel_reason: str = ""
+    cancel_cause: Cause | None = None
+    cancel_time: datetime | None = None
     preempted_attempt: int = 0
     preempted_reason: str = ""
     ended: bool = False
@@ -46,6 +53,11 @@ class Job:
         if self.ended or self.placed is None or self.placed.attempt <= self.failed_attempt:
             return 0
         return self.placed.attempt
+
+    @property
+    def place(self) -> str:
+        """The node of its newest attempt; empty where it has none."""
+        return self.placed.node if self.placed is not None else ""
 
     @property
     def claimed(self) -> bool:
@@ -62,9 +74,10 @@ class Job:
 
 @dataclass
 class State:
-    """Every job by (namespace, job)."""
+    """Every job by (namespace, job), and which of them have a claimed attempt now."""
 
     jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
+    claimed: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +103,35 @@ def evolve(state: State, recorded: Recorded) -> State:
         if job is None or job.refused:  # as the scheduler has it: a refused id may be used again
             state.jobs[key] = Job(event, recorded.id)
     elif job is not None:
-        state.jobs[key] = _after(job, event, recorded.cause)
+        after = state.jobs[key] = _after(job, event, recorded)
+        if after.claimed:
+            state.claimed.add(key)
+        else:
+            state.claimed.discard(key)
     return state
 
 
-def _after(job: Job, event: Event, cause: Cause) -> Job:  # noqa: PLR0911 - a case an event
+def _after(job: Job, event: Event, recorded: Recorded) -> Job:  # noqa: PLR0911 - a case an event
     match event:
         case JobPlaced() if job.placed is None or event.attempt > job.placed.attempt:
             return replace(job, placed=event)
         case JobStarted() if event.attempt > job.started_attempt:
-            return replace(job, started_attempt=event.attempt, started_cause=cause)
+            return replace(
+                job,
+                started_attempt=event.attempt,
+                started_cause=recorded.cause,
+                started_trainer=event.trainer or "",
+            )
         case JobFailed():
             failed = max(job.failed_attempt, event.attempt)
             return replace(job, failed_attempt=failed, ended=job.ended or event.final)
-        case JobCancelRequested():
-            return replace(job, cancel_reason=job.cancel_reason or event.reason)
+        case JobCancelRequested() if job.cancel_cause is None:
+            return replace(
+                job,
+                cancel_reason=event.reason,
+                cancel_cause=recorded.cause,
+                cancel_time=recorded.time,
+            )
         case JobPreempted():
             return replace(job, preempted_attempt=event.attempt, preempted_reason=event.reason)
         case JobSucceeded() | JobCancelled():
@@ -122,8 +149,8 @@ def current(state: State, namespace: str, name: str, attempt: int) -> Job | None
     return job if job is not None and 0 < job.attempt == attempt else None
 
 
-def decide_claim(state: State, message: Recorded) -> list[Event]:
-    """Claim a placed attempt, once; where a stop was asked for already, end it instead."""
+def decide_claim(state: State, message: Recorded, trainer: str) -> list[Event]:
+    """Claim a placed attempt for `trainer`, once; where a stop was asked for, end it instead."""
     placed = message.event
     assert isinstance(placed, JobPlaced)
     job = current(state, message.namespace, placed.job, placed.attempt)
@@ -131,7 +158,7 @@ def decide_claim(state: State, message: Recorded) -> list[Event]:
         return []
     if job.stop_reason:
         return [_stopped(job)]
-    return [JobStarted(job=placed.job, attempt=placed.attempt, node=placed.node)]
+    return [JobStarted(job=placed.job, attempt=placed.attempt, node=placed.node, trainer=trainer)]
 
 
 def decide_stop(state: State, message: Recorded) -> list[Event]:
@@ -140,6 +167,28 @@ def decide_stop(state: State, message: Recorded) -> list[Event]:
     if job is None or not job.attempt or job.claimed or not job.stop_reason:
         return []
     return [_stopped(job)]
+
+
+def is_abandoned(job: Job, now: datetime) -> bool:
+    """Whether a cancelled job should have ended long ago, so that its trainer must be gone."""
+    if not job.claimed or not job.cancel_reason or job.cancel_time is None:
+        return False
+    patience = timedelta(seconds=job.request.grace_seconds + SILENCE_SECONDS)
+    return now - job.cancel_time >= patience
+
+
+def decide_abandoned(state: State, namespace: str, name: str, now: datetime) -> list[Event]:
+    """End a cancelled job whose trainer does not answer, in its place.
+
+    Safe without knowing what became of that trainer: no attempt follows a cancelled one, and a
+    trainer that comes back stops what the log says is over. A preempted attempt is another
+    matter: the next one would start, perhaps beside it.
+    """
+    job = state.jobs.get((namespace, name))
+    if job is None or not is_abandoned(job, now):
+        return []
+    reason = _reason(f"{job.cancel_reason}; the trainer that claimed it did not answer")
+    return [JobCancelled(job=name, attempt=job.attempt, reason=reason)]
 
 
 def decide_end(

@@ -1,5 +1,7 @@
 """What the trainer does about each event: claim, then let the supervisor do the work."""
 
+from functools import partial
+
 from penstock_chassis.message import Recorded
 from penstock_schemas import JobPlaced
 from penstock_trainer.domain import decide_claim, decide_stop
@@ -7,11 +9,15 @@ from penstock_trainer.supervisor import Supervisor
 
 
 async def on_job_placed(supervisor: Supervisor, message: Recorded) -> None:
-    """Claim the attempt and see that it is tended, also where it was claimed before."""
+    """Claim the attempt and see that it is tended, also where it was claimed before.
+
+    Where another trainer was faster, its claim is what the state says, and nothing is done.
+    """
     assert isinstance(message.event, JobPlaced)
     if not supervisor.runs(message.event.node):
         return
-    await supervisor.desk.handle(message, decide_claim)
+    trainer = await supervisor.identity()
+    await supervisor.desk.handle(message, partial(decide_claim, trainer=trainer))
     await supervisor.desk.settle()
     supervisor.tend(message.namespace, message.event.job)
 

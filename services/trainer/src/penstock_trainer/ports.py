@@ -8,6 +8,8 @@ contract suite on the fake and on the real ones:
 - At most one attempt of a job is alive at a time: a later one starts only when all earlier ones
   are proved gone (`NotYetGone` until then), and an earlier one never starts after a later one
   exists (`Superseded`).
+- Launchers with the same `identity` share their attempts, and no others do; so an attempt that was
+  claimed for one identity is absent for good, or present, wherever that identity is asked.
 - Attempts outlive the trainer. After a restart, `observe` and `watch` find them again by their
   id alone; nothing is remembered in the trainer's memory.
 - What `observe` says after an end (`exited`, `lost`) never changes again, `reap` included.
@@ -220,6 +222,13 @@ class Collected:
 
 class Launcher(Protocol):
     """Runs attempts somewhere. See the module for what every launcher promises."""
+
+    async def identity(self) -> str:
+        """Name where attempts are remembered: always the same, and durable at return.
+
+        A new name once that memory is lost: what another life started cannot be known then.
+        """
+        ...
 
     async def start(self, spec: AttemptSpec) -> None:
         """Start the attempt unless it was started before, or has ended; return once it is claimed.

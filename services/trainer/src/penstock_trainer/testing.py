@@ -56,6 +56,7 @@ class FakeLauncher:
     - `clock`: unix seconds for the records (default: a constant).
     - `obeys_stop`: whether scripts end at SIGTERM; if not, only `expire_grace` ends them.
     - `checkpoint_dir`: what `collect` gives.
+    - `name`: its identity.
 
     `starts` lists every attempt whose script really started, in order: a double start shows here.
     """
@@ -66,7 +67,9 @@ class FakeLauncher:
         clock: Callable[[], float] = lambda: 0.0,
         obeys_stop: bool = True,
         checkpoint_dir: Path = Path("checkpoints"),
+        name: str = "fake",
     ) -> None:
+        self._name = name
         self._clock = clock
         self._checkpoint_dir = checkpoint_dir
         self._attempts: dict[AttemptId, FakeAttempt] = {}
@@ -74,6 +77,10 @@ class FakeLauncher:
         self.starts: list[AttemptId] = []
 
     # The port.
+
+    async def identity(self) -> str:
+        """Name this launcher; see `Launcher.identity`."""
+        return self._name
 
     async def start(self, spec: AttemptSpec) -> None:
         """Start the attempt; see `Launcher.start`."""

@@ -1,4 +1,8 @@
-"""Tends attempts from their claim to their end, whoever claimed them and whenever.
+"""Tends the attempts that this trainer claimed, in this life or an earlier one, to their end.
+
+Two trainers may read one log and serve the same nodes. Which of them starts an attempt is what
+`job.started` says, the guarded append that only one of them can make; it names the launcher's
+identity. So an attempt is started by the launchers of one identity alone, and at most once there.
 
 Everything a task does may be done again after a crash; an error of one attempt is logged and
 tried again with back-off, and touches no other.
@@ -13,7 +17,15 @@ import structlog
 from penstock_chassis.decider import Decider
 from penstock_chassis.errors import DigestMismatch, NotFound, Unavailable
 from penstock_chassis.ports import Ports
-from penstock_trainer.domain import Job, Outcome, State, current, decide_end
+from penstock_trainer.domain import (
+    Job,
+    Outcome,
+    State,
+    current,
+    decide_abandoned,
+    decide_end,
+    is_abandoned,
+)
 from penstock_trainer.errors import InvalidAttempt, NotYetGone, Superseded
 from penstock_trainer.ports import AttemptId, AttemptState, Launcher, Observation
 from penstock_trainer.settings import TrainerSettings
@@ -22,11 +34,14 @@ from penstock_trainer.supervisor.staging import Staging
 
 POLL_SECONDS = 0.5
 """Between two looks at an attempt's metrics."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the claims in the log: some messages reach another trainer alone."""
 NOT_GONE_SECONDS = 1.0
 BACKOFF_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0
 METRIC_NAME_LENGTH_MAX = 128
 END_SECONDS_MAX = 5.0
+OVER_REASON = "the log says that it is over"
 
 log = structlog.get_logger("penstock.trainer")
 
@@ -48,7 +63,18 @@ class Supervisor:
         self._staging = staging
         self.runs = settings.runs
         self._ephemeral = settings.ephemeral
+        self._identity = ""
         self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
+        self._stopped: dict[AttemptId, str] = {}
+        """Why a tended attempt was asked to stop, where it was."""
+        self._found: dict[AttemptId, bool] = {}
+        """Of claims of before trainers had an identity: whether the attempt began here."""
+
+    async def identity(self) -> str:
+        """What this trainer claims attempts as."""
+        if not self._identity:
+            self._identity = await self._launcher.identity()
+        return self._identity
 
     def is_here(self, namespace: str, name: str) -> bool:
         """Whether the job's newest place is a node of this trainer."""
@@ -56,9 +82,9 @@ class Supervisor:
         return job is not None and job.placed is not None and self.runs(job.placed.node)
 
     def tend(self, namespace: str, name: str) -> None:
-        """See that the job's claimed attempt, if any, has its task."""
+        """See that the job's attempt has its task, if this trainer claimed it."""
         job = self.desk.fold.state.jobs.get((namespace, name))
-        if job is None or not job.claimed or not self.is_here(namespace, name):
+        if job is None or not self._is_mine(namespace, job):
             return
         attempt = AttemptId(namespace, name, job.attempt)
         if attempt not in self._tasks:
@@ -68,16 +94,70 @@ class Supervisor:
     async def stop(self, namespace: str, name: str) -> None:
         """Ask the job's attempt to stop where the log says so; its task says how it ended."""
         job = self.desk.fold.state.jobs.get((namespace, name))
-        if job is not None and job.claimed and job.stop_reason:
+        if job is not None and job.stop_reason and self._is_mine(namespace, job):
             attempt = AttemptId(namespace, name, job.attempt)
             await self._launcher.signal_stop(attempt, job.request.grace_seconds, job.stop_reason)
+            self._stopped[attempt] = job.stop_reason
 
     async def adopt(self) -> None:
-        """Background work: tend what was claimed in an earlier life, then stay."""
-        for namespace, name in list(self.desk.fold.state.jobs):
+        """Background work: tend what was claimed in an earlier life, then look again and again.
+
+        The trainers share one consumer: that a job should stop may be delivered to another one,
+        and a claim whose append was not answered is only seen in the log.
+        """
+        swept = False
+        while True:
+            for namespace, name in tuple(self.desk.fold.state.claimed):
+                try:
+                    await self._look(namespace, name)
+                except Exception as error:  # noqa: BLE001 - one job's error, tried again
+                    log.warning("look", job=f"{namespace}/{name}", error=repr(error))
+            if not swept:
+                swept = True
+                await self._sweep()
+            await self._end_what_is_over()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, namespace: str, name: str) -> None:
+        """Tend and stop what is this trainer's; end what is cancelled and nobody's any more."""
+        await self.identity()
+        job = self.desk.fold.state.jobs[namespace, name]
+        if not job.claimed:
+            return
+        attempt = AttemptId(namespace, name, job.attempt)
+        if not job.started_trainer and attempt not in self._found and self.runs(job.place):
+            seen = await self._launcher.observe(attempt)
+            self._found[attempt] = seen.state is not AttemptState.ABSENT
+        if self._is_mine(namespace, job):
             self.tend(namespace, name)
-        await self._sweep()
-        await asyncio.Event().wait()
+            if job.stop_reason and self._stopped.get(attempt) != job.stop_reason:
+                await self.stop(namespace, name)
+        elif self.runs(job.place) and is_abandoned(job, self._ports.clock.now()):
+            assert job.cancel_cause is not None
+            await self.desk.decide(
+                job.cancel_cause,
+                lambda state: decide_abandoned(state, namespace, name, self._ports.clock.now()),
+            )
+
+    def _is_mine(self, namespace: str, job: Job) -> bool:
+        """Whether this trainer, and no other, may start and end the job's claimed attempt."""
+        if not job.claimed:
+            return False
+        if job.started_trainer:
+            return job.started_trainer == self._identity
+        return self._found.get(AttemptId(namespace, job.request.job, job.attempt), False)
+
+    async def _end_what_is_over(self) -> None:
+        """Stop attempts that run although the log has ended them: another trainer said so."""
+        for attempt in tuple(self._tasks):
+            state = self.desk.fold.state
+            over = current(state, attempt.namespace, attempt.job, attempt.attempt) is None
+            if over and self._stopped.get(attempt) != OVER_REASON:
+                try:
+                    await self._launcher.signal_stop(attempt, None, OVER_REASON)
+                    self._stopped[attempt] = OVER_REASON
+                except Exception as error:  # noqa: BLE001 - one attempt's error, tried again
+                    log.warning("over", attempt=str(attempt), error=repr(error))
 
     async def close(self) -> None:
         """Stop tending. The attempts go on: they outlive the trainer, unless it is ephemeral."""
@@ -98,7 +178,7 @@ class Supervisor:
             log.warning("left running", attempt=str(attempt), error=repr(error))
 
     async def _sweep(self) -> None:
-        """Free what ended before an earlier life could."""
+        """Free what ended before an earlier life could; stop what the log has ended since."""
         try:
             for attempt in await self._launcher.attempts():
                 job = self.desk.fold.state.jobs.get((attempt.namespace, attempt.job))
@@ -106,6 +186,8 @@ class Supervisor:
                     continue
                 if (await self._launcher.observe(attempt)).ended:
                     await self._launcher.reap(attempt)
+                else:
+                    await self._launcher.signal_stop(attempt, None, OVER_REASON)
         except Exception as error:  # noqa: BLE001 - disk not freed now is freed at the next start
             log.warning("sweep", error=repr(error))
 
@@ -126,6 +208,7 @@ class Supervisor:
         finally:
             self._staging.release(attempt.namespace, job.request)
             self._tasks.pop(attempt, None)
+            self._stopped.pop(attempt, None)
 
     async def _once(self, attempt: AttemptId, job: Job, reporting: Reporting) -> None:
         seen = await self._launcher.observe(attempt)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from penstock_trainer.adapters.local.identity import identity_of
 from penstock_trainer.adapters.local.judge import judge, recorded_end
 from penstock_trainer.adapters.local.layout import AttemptPaths
 from penstock_trainer.adapters.local.prepare import prepare
@@ -68,6 +69,10 @@ class LocalLauncher:
         self._runner_command = tuple(
             runner_command or (str(python), "-P", "-m", "penstock_trainer.runner", "--detach")
         )
+
+    async def identity(self) -> str:
+        """Name the root; see `Launcher.identity`."""
+        return await asyncio.to_thread(identity_of, self._root)
 
     # Starting.
 

@@ -1,5 +1,6 @@
 """Where a local attempt's files are.
 
+<root>/identity.json                   names this folder; made once, goes with it
 <root>/<namespace>/<job>/lock          held by the living runner (never deleted)
                          gate          held while preparing, claiming, judging (never deleted)
                          checkpoints/  kept between attempts
@@ -14,6 +15,7 @@ from typing import Final
 
 from penstock_trainer.ports import AttemptId
 
+IDENTITY: Final = "identity.json"
 PREPARING_PREFIX: Final = ".preparing-"
 
 
