@@ -115,6 +115,7 @@ class ServiceHost:
             if self._ports is None:
                 raise Unavailable("not connected")
             await self._ports.log.head(["penstock.system.node.*.>"])
+            await self._ports.consumers.verify()
 
         return {
             f"{self.spec.name}.started": started,
