@@ -8,6 +8,7 @@ from penstock_chassis.testing.contracts import (
     ConsumersContract,
     DeadLettersContract,
     KeyValuesContract,
+    LeasesContract,
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
@@ -54,6 +55,11 @@ class TestRedelivery(RedeliveryContract):
 
 @in_virtual_time
 class TestKeyValues(KeyValuesContract):
+    pass
+
+
+@in_virtual_time
+class TestLeases(LeasesContract):
     pass
 
 

@@ -23,6 +23,7 @@ from penstock_chassis.testing.contracts import (
     ConsumersContract,
     DeadLettersContract,
     KeyValuesContract,
+    LeasesContract,
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
@@ -113,6 +114,10 @@ class TestRedelivery(RedeliveryContract):
 
 
 class TestKeyValues(KeyValuesContract):
+    pass
+
+
+class TestLeases(LeasesContract):
     pass
 
 

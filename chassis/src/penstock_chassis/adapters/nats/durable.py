@@ -60,16 +60,18 @@ class DurableConsumer:
         try:
             present = await self._info()
         except NotFound:
-            log.error(
-                "durable consumer lost, made again",
-                consumer=self.spec.name,
-                stream=self.stream,
-                after_sequence=self._acknowledged,
-            )
-            await self.make()
-            return True
-        self._note(present)
-        return False
+            present = None
+        if present is not None:
+            self._note(present)
+            return False
+        log.error(
+            "durable consumer lost, making it again",
+            consumer=self.spec.name,
+            stream=self.stream,
+            after_sequence=self._acknowledged,
+        )
+        await self.make()
+        return True
 
     def _note(self, present: dict[str, Any]) -> None:
         self._acknowledged = int(present["ack_floor"]["stream_seq"])
