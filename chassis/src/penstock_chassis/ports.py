@@ -166,7 +166,15 @@ class Consumers(Protocol):
     """Durable consumers of the event log."""
 
     async def open(self, spec: ConsumerSpec) -> Subscription:
-        """Make the consumer, or bring an existing one to `spec`, keeping its position; pull."""
+        """Make the consumer, or bring an existing one to `spec`, keeping its position; pull.
+
+        Where the consumer is deleted while the subscription is open, it is made again: from
+        where everything before is known to be acknowledged, so that no message is left out.
+        """
+        ...
+
+    async def verify(self) -> None:
+        """Raise `NotFound` naming a consumer that is open here and not there (readiness)."""
         ...
 
     async def pending(self, name: str) -> int:

@@ -26,6 +26,7 @@ RESTART_FIRST_SECONDS = 0.5
 RESTART_MAX_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A service that ran so long starts its back-off anew."""
+CANCEL_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger("penstock.runtime")
 
@@ -47,27 +48,44 @@ class ServiceHost:
         self._objects = objects
         self._runner: ServiceRunner | None = None
         self._ports: Ports | None = None
-        self._draining = False
+        self._draining = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        """An attempt to run, until the service is built: a drain cuts it short."""
 
     async def run(self) -> None:
         """Run, and start anew after each failure, until drained or cancelled."""
         loop = asyncio.get_running_loop()
         pause = RESTART_FIRST_SECONDS
-        while not self._draining:
+        while not self._draining.is_set():
             started = loop.time()
             try:
-                await self._run_once()
+                await self._attempt()
             except Exception as error:
                 self.ready.clear()
-                if self._draining:
+                if self._draining.is_set():
                     return
                 if loop.time() - started > STEADY_SECONDS:
                     pause = RESTART_FIRST_SECONDS
                 log.exception(
                     "service failed", service=self.spec.name, error=repr(error), retry_seconds=pause
                 )
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._draining.wait()
                 pause = min(pause * 2, RESTART_MAX_SECONDS)
+
+    async def _attempt(self) -> None:
+        """Run once; a drain before the service is built ends it at once, for instance while it
+        waits for a bus that is not there."""
+        self._starting = attempt = asyncio.create_task(self._run_once())
+        try:
+            await attempt
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._draining.is_set() or (task is not None and task.cancelling()):
+                raise
+        finally:
+            self._starting = None
 
     async def _run_once(self) -> None:
         broker = make_broker(self._platform.nats_url, f"penstock-{self.spec.name}")
@@ -80,8 +98,8 @@ class ServiceHost:
             if service.handlers:
                 runner.through(declare(broker, service.name, service.handlers, runner.dispatcher))
             await broker.start()
-            self._runner = runner
-            if self._draining:
+            self._runner, self._starting = runner, None
+            if self._draining.is_set():
                 return
             signal = asyncio.create_task(self._announce(runner))
             try:
@@ -90,7 +108,7 @@ class ServiceHost:
                 signal.cancel()
         finally:
             self.ready.clear()
-            self._runner = None
+            self._runner = self._starting = None
             await _stop(broker)
 
     async def _announce(self, runner: ServiceRunner) -> None:
@@ -100,9 +118,12 @@ class ServiceHost:
 
     async def drain(self) -> None:
         """Finish what is in hand and let `run` return."""
-        self._draining = True
+        self._draining.set()
         if self._runner is not None:
             await self._runner.drain()
+        while (attempt := self._starting) is not None and not attempt.done():
+            attempt.cancel()  # `wait_for` of Python 3.11 may lose one: say it until it is heard
+            await asyncio.wait({attempt}, timeout=CANCEL_AGAIN_SECONDS)
 
     def checks(self) -> dict[str, Check]:
         """What readiness of this service means."""
@@ -115,6 +136,7 @@ class ServiceHost:
             if self._ports is None:
                 raise Unavailable("not connected")
             await self._ports.log.head(["penstock.system.node.*.>"])
+            await self._ports.consumers.verify()
 
         return {
             f"{self.spec.name}.started": started,

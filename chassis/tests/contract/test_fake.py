@@ -8,6 +8,7 @@ from penstock_chassis.testing.contracts import (
     ConsumersContract,
     DeadLettersContract,
     KeyValuesContract,
+    LeasesContract,
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
@@ -60,6 +61,7 @@ class TestKeyValues(KeyValuesContract):
 
 @in_virtual_time
 class TestSecrets(SecretsContract):
+class TestLeases(LeasesContract):
     pass
 
 

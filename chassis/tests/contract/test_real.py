@@ -23,6 +23,7 @@ from penstock_chassis.testing.contracts import (
     ConsumersContract,
     DeadLettersContract,
     KeyValuesContract,
+    LeasesContract,
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
@@ -118,6 +119,7 @@ class TestKeyValues(KeyValuesContract):
 
 
 class TestSecrets(SecretsContract):
+class TestLeases(LeasesContract):
     pass
 
 

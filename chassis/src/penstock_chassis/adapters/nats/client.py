@@ -179,7 +179,11 @@ async def listen(client: Client, subject: str, sink: Sink) -> Subscription:
 async def connect(**options: Any) -> LeanClient:
     """Connect as `nats.connect` does."""
     client = LeanClient()
-    await client.connect(**options)
+    try:
+        await client.connect(**options)
+    except asyncio.CancelledError:
+        await client.close()  # the library leaves its socket open
+        raise
     return client
 
 

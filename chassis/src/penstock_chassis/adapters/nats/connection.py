@@ -12,14 +12,16 @@ from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoRespondersError, TimeoutError
 
 from penstock_chassis.adapters.nats.client import connect
-from penstock_chassis.errors import ChassisError, NotFound, Unavailable
+from penstock_chassis.errors import ChassisError, Conflict, NotFound, Unavailable
 
 RECONNECT_WAIT_SECONDS = 0.25
 PING_SECONDS = 20
 CALL_SECONDS = 3.0
 """How long one request to the server may take."""
-NOT_FOUND_CODES = frozenset({10014, 10037, 10059})
-"""Consumer, message and stream not found."""
+NOT_FOUND_CODES = frozenset({10014, 10037, 10059, 10149})
+"""Consumer, message and stream not found; consumer to be updated not there."""
+ALREADY_THERE = 10148
+"""A consumer to be made is there, with another configuration."""
 
 log = structlog.get_logger("penstock.nats")
 
@@ -48,7 +50,7 @@ async def connect_client(url: str, name: str) -> Client:
 async def call(client: Client, subject: str, body: Any = None) -> dict[str, Any]:
     """One request to the JetStream API.
 
-    Raises `NotFound`, `Unavailable`, or `ChassisError` with the server's own words.
+    Raises `NotFound`, `Conflict`, `Unavailable`, or `ChassisError` with the server's own words.
     """
     payload = b"" if body is None else json.dumps(body).encode()
     try:
@@ -59,5 +61,7 @@ async def call(client: Client, subject: str, body: Any = None) -> dict[str, Any]
     if problem := result.get("error"):
         if problem.get("err_code") in NOT_FOUND_CODES:
             raise NotFound(f"{subject}: {problem['description']}")
+        if problem.get("err_code") == ALREADY_THERE:
+            raise Conflict(f"{subject}: {problem['description']}")
         raise ChassisError(f"{subject}: {problem['description']} ({problem.get('err_code')})")
     return result

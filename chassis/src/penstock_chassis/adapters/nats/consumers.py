@@ -2,7 +2,8 @@
 
 A subscription keeps exactly as many messages requested as its caller has room for: no batch is
 waited for, and nothing is fetched that cannot be handled. Requests carry heartbeats; when they
-stop (a server restart, a lost connection) everything outstanding is forgotten and asked anew.
+stop (a server restart, a lost connection, a deleted consumer) everything outstanding is forgotten
+and asked anew, of a consumer that is made again where it is no longer there (see `durable.py`).
 """
 
 import asyncio
@@ -10,21 +11,30 @@ import json
 from collections import deque
 from typing import Any
 
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from penstock_chassis.adapters.nats.client import listen
 from penstock_chassis.adapters.nats.connection import call
+from penstock_chassis.adapters.nats.durable import DurableConsumer
 from penstock_chassis.adapters.nats.stored import AckInfo, from_delivery, parse_ack
 from penstock_chassis.adapters.nats.streams import SECOND
-from penstock_chassis.errors import Unavailable
+from penstock_chassis.errors import ChassisError, NotFound, Unavailable
 from penstock_chassis.ports import ConsumerSpec, Delivery, StoredMessage
 
 EXPIRES_SECONDS = 30.0
 HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
 RETRY_SECONDS = 0.25
+LOOK_SECONDS = 5.0
+"""How often a subscription looks whether its consumer is there and what it has acknowledged: so
+much work at most comes again after a loss."""
+CONSUMER_DELETED = "Consumer Deleted"
+"""What the server says to a pull that waits, with status 409."""
+
+log = structlog.get_logger("penstock.nats")
 
 
 class NatsDelivery:
@@ -68,17 +78,19 @@ class NatsDelivery:
 class NatsSubscription:
     """`Subscription` on one durable consumer."""
 
-    def __init__(self, client: Client, stream: str, name: str) -> None:
+    def __init__(self, client: Client, durable: DurableConsumer) -> None:
         self._client = client
-        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
-        self._name = name
+        self._durable = durable
+        self.name = durable.spec.name
+        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{self.name}"
         self._arrived: deque[Delivery] = deque()
         self._event = asyncio.Event()
         self._outstanding = 0
         self._heard = 0.0
+        self._look_at = 0.0
         self._inbox = ""
         self._subscription: Any = None
-        self._closed = False
+        self.closed = False
 
     async def open(self) -> None:
         """Listen on a new inbox; nothing is outstanding."""
@@ -90,7 +102,11 @@ class NatsSubscription:
     async def next(self, count: int) -> list[Delivery]:
         """See `Subscription.next`. Returns nothing once closed."""
         loop = asyncio.get_running_loop()
-        while not self._arrived and not self._closed:
+        while True:
+            if loop.time() >= self._look_at:
+                await self._look()
+            if self._arrived or self.closed:
+                break
             if self._outstanding < count:
                 await self._pull(count - self._outstanding)
                 self._heard = loop.time()
@@ -114,8 +130,20 @@ class NatsSubscription:
 
     async def _reopen(self) -> None:
         await asyncio.sleep(RETRY_SECONDS)
-        if not self._closed:
+        if not self.closed and not await self._look():
             await self.open()
+
+    async def _look(self) -> bool:
+        """Keep the consumer there; whether it was made again, with everything asked anew."""
+        self._look_at = asyncio.get_running_loop().time() + LOOK_SECONDS
+        try:
+            made = await self._durable.keep()
+        except ChassisError as error:  # silence or the next look tries again
+            log.warning("consumer not looked at", consumer=self.name, error=str(error))
+            return False
+        if made and not self.closed:
+            await self.open()
+        return made
 
     def _arrive(self, message: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
@@ -134,6 +162,9 @@ class NatsSubscription:
             self._event.set()
         else:
             self._heard = float("-inf")  # let the silence rule ask anew, after a pause
+            if headers.get("Description") == CONSUMER_DELETED:
+                self._look_at = 0.0
+                self._event.set()
 
     async def _unsubscribe(self) -> None:
         if self._subscription is not None and not self._client.is_closed:
@@ -142,7 +173,7 @@ class NatsSubscription:
 
     async def close(self) -> None:
         """See `Subscription.close`."""
-        self._closed = True
+        self.closed = True
         self._event.set()
         await self._unsubscribe()
 
@@ -153,26 +184,16 @@ class NatsConsumers:
     def __init__(self, client: Client, stream: str) -> None:
         self._client = client
         self._stream = stream
+        self._opened: list[NatsSubscription] = []
 
     async def open(self, spec: ConsumerSpec) -> NatsSubscription:
         """See `Consumers.open`."""
-        config = {
-            "durable_name": spec.name,
-            "name": spec.name,
-            "ack_policy": "explicit",
-            "ack_wait": int(spec.lease_seconds * SECOND),
-            "max_ack_pending": spec.in_flight_max,
-            "max_deliver": -1,  # the consumer loop counts, and stores a dead letter first
-            "deliver_policy": "all",
-            "filter_subjects": list(spec.filters),
-        }
-        await call(
-            self._client,
-            f"CONSUMER.CREATE.{self._stream}.{spec.name}",
-            {"stream_name": self._stream, "config": config, "action": ""},
-        )
-        subscription = NatsSubscription(self._client, self._stream, spec.name)
+        durable = DurableConsumer(self._client, self._stream, spec)
+        await durable.make()
+        subscription = NatsSubscription(self._client, durable)
         await subscription.open()
+        self._opened = [other for other in self._opened if not other.closed]
+        self._opened.append(subscription)
         return subscription
 
     async def pending(self, name: str) -> int:
@@ -184,6 +205,17 @@ class NatsConsumers:
         """See `Consumers.attended`."""
         info = await self._info(name)
         return int(info["num_waiting"]) + int(info["num_ack_pending"]) > 0
+
+    async def verify(self) -> None:
+        """See `Consumers.verify`."""
+        for name in sorted({opened.name for opened in self._opened if not opened.closed}):
+            try:
+                await self._info(name)
+            except NotFound as error:
+                raise NotFound(
+                    f"the durable consumer {name} of stream {self._stream} is gone; its service "
+                    "makes it again within seconds, else see the service's log"
+                ) from error
 
     async def _info(self, name: str) -> dict[str, Any]:
         return await call(self._client, f"CONSUMER.INFO.{self._stream}.{name}")

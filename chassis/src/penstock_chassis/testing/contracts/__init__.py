@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
         for module in (
             "consumer_contract",
             "kv_contract",
+            "lease_contract",
             "log_contract",
             "object_contract",
             "reading_contract",
@@ -29,6 +30,7 @@ pytest.register_assert_rewrite(
 
 from penstock_chassis.testing.contracts.consumer_contract import ConsumersContract  # noqa: E402
 from penstock_chassis.testing.contracts.kv_contract import KeyValuesContract  # noqa: E402
+from penstock_chassis.testing.contracts.lease_contract import LeasesContract  # noqa: E402
 from penstock_chassis.testing.contracts.log_contract import AppendContract  # noqa: E402
 from penstock_chassis.testing.contracts.object_contract import ObjectStoreContract  # noqa: E402
 from penstock_chassis.testing.contracts.reading_contract import ReadingContract  # noqa: E402
@@ -47,6 +49,7 @@ __all__ = [
     "ConsumersContract",
     "DeadLettersContract",
     "KeyValuesContract",
+    "LeasesContract",
     "ObjectStoreContract",
     "ReadingContract",
     "RedeliveryContract",

@@ -122,6 +122,17 @@ class ConsumersContract(Suite):
         with pytest.raises(NotFound):
             await ports.consumers.attended(ns)
 
+    async def test_the_consumers_that_are_open_are_verified_to_be_there(
+        self, ports: Ports, ns: str
+    ) -> None:
+        await ports.consumers.verify()
+        first = await ports.consumers.open(spec(ns))
+        second = await ports.consumers.open(spec(f"{ns}b"))
+        await ports.consumers.verify()
+        await first.close()
+        await second.close()
+        await ports.consumers.verify()
+
     async def test_a_consumer_is_attended_while_somebody_waits_or_holds_a_message(
         self, ports: Ports, ns: str
     ) -> None:

@@ -180,9 +180,10 @@ class SimSubscription:
     """`Subscription` on a simulated consumer."""
 
     def __init__(self, consumer: SimConsumer, incarnation: Incarnation) -> None:
+        self.name = consumer.spec.name
         self._consumer = consumer
         self._incarnation = incarnation
-        self._closed = False
+        self.closed = False
 
     async def next(self, count: int) -> list[Delivery]:
         """See `Subscription.next`. Returns nothing once closed."""
@@ -195,11 +196,11 @@ class SimSubscription:
         await self._incarnation.call("subscription.close", self._close)
 
     def _close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._consumer.changed.set()
 
     async def _wait(self, count: int) -> list[Delivery]:
-        while not self._closed:
+        while not self.closed:
             taken = self._consumer.take(count, self._incarnation)
             if taken:
                 return list(taken)
@@ -225,10 +226,16 @@ class SimConsumers:
         self._existing = existing
         self._chance = chance
         self._incarnation = incarnation
+        self._opened: list[SimSubscription] = []
 
     async def open(self, spec: ConsumerSpec) -> SimSubscription:
         """See `Consumers.open`."""
         return await self._incarnation.call("consumers.open", lambda: self._open(spec))
+
+    async def verify(self) -> None:
+        """See `Consumers.verify`."""
+        for name in sorted({opened.name for opened in self._opened if not opened.closed}):
+            await self._find("consumers.verify", name)
 
     async def pending(self, name: str) -> int:
         """See `Consumers.pending`."""
@@ -250,4 +257,6 @@ class SimConsumers:
             consumer = self._existing[spec.name] = SimConsumer(self._stream, spec, self._chance)
         consumer.spec = spec
         consumer.changed.set()
-        return SimSubscription(consumer, self._incarnation)
+        subscription = SimSubscription(consumer, self._incarnation)
+        self._opened.append(subscription)
+        return subscription
