@@ -5,9 +5,11 @@ from starlette.middleware import Middleware
 
 from penstock_gateway.http import (
     deadletters,
+    declarations,
     events,
     jobs,
     objects,
+    openapi,
     platform,
     projections,
     publish,
@@ -19,6 +21,7 @@ from penstock_gateway.http.guards import HostGuard
 from penstock_gateway.http.problems import EXCEPTION_HANDLERS
 
 ROUTES = [
+    *openapi.ROUTES,
     *platform.ROUTES,
     *projections.ROUTES,
     *deadletters.ROUTES,
@@ -27,6 +30,7 @@ ROUTES = [
     *publish.ROUTES,
     *objects.ROUTES,
     *jobs.ROUTES,
+    *declarations.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]
 
@@ -39,5 +43,6 @@ def make_application(context: Context) -> Starlette:
         exception_handlers=EXCEPTION_HANDLERS,
     )
     application.state.context = context
+    application.state.routes = ROUTES
     application.router.redirect_slashes = False
     return application

@@ -13,6 +13,7 @@ from penstock_gateway.domain.webhooks import Refused, read_stamp, received
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_first
 from penstock_gateway.http.context import context_of
+from penstock_gateway.http.describing import RECEIPT, Answer, describes
 from penstock_gateway.http.parameters import body_of, expect_json, parse_json
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import derived_id, is_name
@@ -21,6 +22,11 @@ BODY_BYTES_MAX = 900_000
 """The largest delivery: with its envelope it must fit into one message of the bus (1 MiB)."""
 
 
+@describes(
+    {202: RECEIPT},
+    body=Answer("What the sender sends", {"type": "object"}),
+    problems=(400, 401, 404, 413, 415),
+)
 async def receive(request: Request) -> Response:
     """Take a delivery."""
     context = context_of(request)
