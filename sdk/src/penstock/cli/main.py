@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model, projection
+from penstock.cli import (
+    apply,
+    dataset,
+    deadletter,
+    endpoint,
+    event,
+    experiment,
+    job,
+    model,
+    projection,
+)
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 
@@ -44,6 +54,7 @@ def make_app() -> typer.Typer:
     app.callback()(_everywhere)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
+    apply.register(app)
     _add(app, "event", "The log: follow, read, draw, publish.", event.register)
     for noun, view in VIEWS.items():
         group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))

@@ -4,6 +4,14 @@ Both have the same names and signatures: `sync/` is generated from `aio/`.
 """
 
 from penstock.client.aio.client import AsyncClient
+from penstock.client.changes import Change, Difference
+from penstock.client.documents import (
+    Declaration,
+    Fault,
+    InvalidDocuments,
+    read_documents,
+    read_files,
+)
 from penstock.client.endings import Ending
 from penstock.client.errors import (
     Ambiguous,
@@ -22,8 +30,13 @@ from penstock.client.sync.client import Client
 __all__ = [
     "Ambiguous",
     "AsyncClient",
+    "Change",
     "Client",
+    "Declaration",
+    "Difference",
     "Ending",
+    "Fault",
+    "InvalidDocuments",
     "NotFound",
     "NotRunning",
     "PenstockError",
@@ -37,6 +50,8 @@ __all__ = [
     "Unavailable",
     "Wish",
     "connect",
+    "read_documents",
+    "read_files",
 ]
 
 
