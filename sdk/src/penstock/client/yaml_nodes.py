@@ -216,8 +216,8 @@ def _represent_text(dumper: _Dumper, text: str) -> Any:
 
 def _represent_number(dumper: _Dumper, number: float) -> Any:
     if number.is_integer() and abs(number) < WHOLE_MAX:
-        return dumper.represent_int(int(number))  # type: ignore[no-untyped-call]
-    return dumper.represent_scalar(_TAG + "float", json.dumps(number))  # type: ignore[no-untyped-call]
+        return dumper.represent_int(int(number))
+    return dumper.represent_scalar(_TAG + "float", json.dumps(number))
 
 
 _Dumper.add_representer(str, _represent_text)
