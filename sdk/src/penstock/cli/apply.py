@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,10 @@ from penstock.cli.session import (
     JsonOption,
     NamespaceOption,
     NoInputOption,
+    TimeoutOption,
+    WaitOption,
     connect,
+    duration,
     moment,
     usage,
 )
@@ -52,6 +56,8 @@ def apply(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     no_input: NoInputOption = False,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = None,
     namespace: NamespaceOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -79,6 +85,8 @@ def apply(
         if pending and not dry_run:
             _confirm(len(pending), yes, no_input or STDIN in files)
             changes = client.apply(changes)
+            if wait:
+                changes = [_ended(change, duration(timeout)) for change in changes]
     _report(changes, faults, dry_run, json_output)
 
 
@@ -168,6 +176,21 @@ def _confirm(count: int, yes: bool, no_input: bool) -> None:
     if no_input or not sys.stdin.isatty():
         usage(f"this changes {count} things and nobody can be asked", "penstock apply … --yes")
     typer.confirm(f"apply {count} changes?", abort=True, err=True)
+
+
+def _ended(change: Change, timeout_seconds: float | None) -> Change:
+    """The change once its service has answered; a refusal is its problem."""
+    from penstock.client.endings import WAITABLE  # noqa: PLC0415
+
+    sent, kind = change.published, change.declaration.kind
+    if sent is None or kind not in WAITABLE:
+        return change
+    with connect(change.namespace) as client:
+        end = getattr(client, kind).wait(
+            change.declaration.name, after=sent.sequence, timeout_seconds=timeout_seconds
+        )
+    say(f"{kind} {change.declaration.name}: {end.event.verb}")
+    return change if end.ok else replace(change, problem=f"{end.event.type}: {end.reason}")
 
 
 def _report(
