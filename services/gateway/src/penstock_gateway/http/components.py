@@ -6,7 +6,6 @@ from penstock_gateway.domain.view import View
 from penstock_gateway.http.describing import Schema
 from penstock_gateway.nouns import VIEWS
 from penstock_schemas import ANYONE, NAME_PATTERN, Event, ObjectRef, event_types, kinds
-from penstock_schemas.catalog.json_schema import event_schema
 
 _REF = "#/components/schemas/"
 _TEXT: Schema = {"type": "string"}
@@ -154,6 +153,8 @@ def _event() -> Schema:
 
 def _publishable() -> dict[str, Schema]:
     """Every event that anybody may append: its data, and for wishes the fields without the id."""
+    from penstock_schemas.catalog.json_schema import event_schema  # noqa: PLC0415 - 30 ms
+
     made: dict[str, Schema] = {}
     choices = []
     for type, cls in event_types().items():
