@@ -281,3 +281,14 @@ def test_importing_the_api_loads_nothing_outside_the_standard_library() -> None:
     loaded = {name for name in done.stdout.split() if not name.startswith(("_", "__"))}
     assert loaded - set(sys.stdlib_module_names) == {"penstock"}
     assert "argparse" not in loaded
+
+
+def test_metrics_are_reported_by_name_and_as_a_mapping(tmp_path: Path) -> None:
+    with run(environ={}, directory=tmp_path) as one:
+        one.log_metric("val/auc", 0.7, step=2)
+        one.report({"loss": 0.5, "step": 9, "self": 1}, step=3)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["metrics"]) for line in lines] == [
+        (2, {"val/auc": 0.7}),
+        (3, {"loss": 0.5}),
+    ]

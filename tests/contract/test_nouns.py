@@ -43,6 +43,7 @@ NOT_NOUNS_OF_THE_CLI = {
     "service": "processes of this machine; the log knows no services",
     "projection": "how far what is shown has come; no aggregate",
     **dict.fromkeys(("up", "down", "status", "doctor"), "the platform as a whole"),
+    **dict.fromkeys(("apply", "get", "schema"), "documents of any kind"),
 }
 NOT_NOUNS_OF_THE_SDK = dict.fromkeys(("event", "deadletter", "projection"), "as in the CLI")
 NOT_NOUNS_OF_THE_URL = {

@@ -61,6 +61,10 @@ class TestKeyValues(KeyValuesContract):
 
 @in_virtual_time
 class TestSecrets(SecretsContract):
+    pass
+
+
+@in_virtual_time
 class TestLeases(LeasesContract):
     pass
 

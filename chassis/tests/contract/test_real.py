@@ -119,6 +119,9 @@ class TestKeyValues(KeyValuesContract):
 
 
 class TestSecrets(SecretsContract):
+    pass
+
+
 class TestLeases(LeasesContract):
     pass
 

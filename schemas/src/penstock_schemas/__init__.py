@@ -27,7 +27,9 @@ from penstock_schemas.event import (
     event_types,
     upcaster,
 )
+from penstock_schemas.kinds import UnknownKind, document_of, kind_class, kinds, payload_of
 from penstock_schemas.names import (
+    NAME_LENGTH_MAX,
     NAME_PATTERN,
     SYSTEM_NAMESPACE,
     Digest,
@@ -38,12 +40,14 @@ from penstock_schemas.names import (
     new_id,
 )
 from penstock_schemas.nouns import *  # noqa: F403
+from penstock_schemas.strict import unknown_fields
 from penstock_schemas.subjects import ROOT, Aggregate, Subject, filter_of, parse_subject
 
 check_upcasters()
 
 __all__ = [  # noqa: PLE0604
     "ANYONE",
+    "NAME_LENGTH_MAX",
     "NAME_PATTERN",
     "ROOT",
     "SYSTEM_NAMESPACE",
@@ -58,18 +62,24 @@ __all__ = [  # noqa: PLE0604
     "Name",
     "SchemaError",
     "Subject",
+    "UnknownKind",
     "UnknownType",
     "Value",
     "check_upcasters",
     "decode",
     "derived_id",
+    "document_of",
     "event_class",
     "event_types",
     "filter_of",
     "is_name",
+    "kind_class",
+    "kinds",
     "new_id",
     "parse_subject",
+    "payload_of",
     "read_envelope",
+    "unknown_fields",
     "upcaster",
     *nouns.__all__,
 ]

@@ -48,6 +48,9 @@ class Event(Value):
     """The service that appends it, or `ANYONE` for wishes and outside facts."""
     shared_with: ClassVar[tuple[str, ...]] = ()
     """Further services that append it, each where the owner has nothing to say."""
+    declarative: ClassVar[bool] = False
+    """Whether it is a wish that says how the thing shall be, so that saying it again changes the
+    thing: what `penstock apply` writes. The noun is then a kind (`penstock_schemas.kinds`)."""
     example: ClassVar[dict[str, Any]]
     """A complete payload, shown in the catalogue and read by the tests."""
 

@@ -3,8 +3,8 @@
     with penstock.run() as run:        # in a training script; imports the standard library alone
         run.log(step=20, auc=0.70)
 
-    client = penstock.connect()        # everywhere else
-    client.publish(JobRequested(...))
+    penstock.publish(QueueRequested(...))   # everywhere else
+    client = penstock.connect()
 
 The client and what it needs (httpx, pydantic) are imported when first named: a training script
 starts without them.
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from penstock.client import Client as Client
     from penstock.client import PenstockError as PenstockError
     from penstock.client import connect as connect
+    from penstock.client import publish as publish
 
-_IN_CLIENT = ("AsyncClient", "Client", "PenstockError", "connect")
+_IN_CLIENT = ("AsyncClient", "Client", "PenstockError", "connect", "publish")
 
-__all__ = ["AsyncClient", "Client", "PenstockError", "Run", "RunError", "connect", "run"]
+__all__ = ["AsyncClient", "Client", "PenstockError", "Run", "RunError", "connect", "publish", "run"]
 
 
 def __getattr__(name: str) -> Any:

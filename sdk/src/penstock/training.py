@@ -202,6 +202,18 @@ class Run:
         except (OSError, ValueError) as error:  # ValueError: standard output is closed
             self._warn("writing", f"metrics are not written: {error}")
 
+    def log_metric(self, name: str, value: object, step: int | None = None) -> None:
+        """Report one metric by name, as `log` does: `run.log_metric("val/auc", 0.7, step=20)`."""
+        self.log(step, **{name: value})
+
+    def report(self, metrics: Mapping[str, object], step: int | None = None) -> None:
+        """Report metrics that are a mapping already, as `log` does."""
+        for name in metrics:
+            if name in ("self", "step"):
+                self._warn(name, f"metric {name!r} is left out: choose another name")
+        kept = {str(name): value for name, value in metrics.items()}
+        self.log(step, **{n: v for n, v in kept.items() if n not in ("self", "step")})
+
     def result(self, **metrics: object) -> None:
         """Write the final metrics; a second call adds to the first, and replaces equal names.
 

@@ -146,7 +146,7 @@ def test_no_expression_holds_the_others_up_for_long(text: str) -> None:
     while low < high - 1:
         size = (low + high) // 2
         variables = {"event": {"a": list(range(size)), "s": "a" * (10 * size)}}
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             expression.evaluate(variables)
         except ExpressionError as error:
@@ -154,7 +154,7 @@ def test_no_expression_holds_the_others_up_for_long(text: str) -> None:
                 raise
             high = size
         else:
-            slowest = max(slowest, time.perf_counter() - begun)
+            slowest = max(slowest, time.process_time() - begun)
             low = size
     assert slowest < SLOWEST_SECONDS
 

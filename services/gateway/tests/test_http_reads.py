@@ -141,7 +141,7 @@ async def test_what_is_not_there_and_what_is_not_possible_are_problems(
     api: Any, problem: Any
 ) -> None:
     problem(await api.client.get("/nothing/at/all/here"), 404)
-    problem(await api.client.post("/v1/vision/job"), 405)
+    problem(await api.client.post("/v1/vision/node"), 405)
     problem(await api.client.delete("/livez"), 405)
 
 

@@ -3,6 +3,7 @@
 Generated from the contracts, deterministically, and committed under `schemas/catalog/`:
 
 - `<type>/v<version>.json`: one closed JSON Schema per event version,
+- `kinds/<kind>.json`: one closed JSON Schema per kind of document that `penstock apply` takes,
 - `asyncapi.json`: channels, messages and operations (AsyncAPI 3.0.0),
 - `README.md`: the same for people.
 
@@ -17,9 +18,11 @@ from collections.abc import Mapping
 from penstock_schemas.acceptance import Schema
 from penstock_schemas.catalog.asyncapi import asyncapi
 from penstock_schemas.catalog.json_schema import event_schema, schema_path, written
+from penstock_schemas.catalog.kinds import kind_path, kind_schema
 from penstock_schemas.catalog.page import page
 from penstock_schemas.errors import SchemaError
 from penstock_schemas.event import event_types
+from penstock_schemas.kinds import kinds
 
 
 class MissingVersion(SchemaError):
@@ -43,6 +46,7 @@ def catalogue(released: Mapping[str, Schema]) -> dict[str, str]:
     everything = dict(sorted((schemas | older).items()))
     return {
         **{path: written(schema) for path, schema in everything.items()},
+        **{kind_path(kind): written(kind_schema(cls)) for kind, cls in sorted(kinds().items())},
         "asyncapi.json": written(asyncapi(everything)),
         "README.md": page(everything),
     }

@@ -67,6 +67,7 @@ class QueueRequested(Event):
     type = "queue.requested"
     key = "queue"
     owner = ANYONE
+    declarative = True
     example = {"queue": "research", "cpu_quota": 16, "gpu_quota": 4}
 
     queue: Name

@@ -38,6 +38,7 @@ class DatasetRequested(Event):
     type = "dataset.requested"
     key = "dataset"
     owner = ANYONE
+    declarative = True
     example = {
         "dataset": "flights",
         "files": [{"path": "flights-2013-04.parquet", "uri": "s3://landing/f.parquet"}],

@@ -24,6 +24,7 @@ class EndpointRequested(Event):
     type = "endpoint.requested"
     key = "endpoint"
     owner = ANYONE
+    declarative = True
     example = {"endpoint": "flight-lateness", "model": "flight-lateness", "alias": "champion"}
 
     endpoint: Annotated[ExperimentName, Field(description="Rollouts are `<endpoint>-<revision>`")]

@@ -73,6 +73,7 @@ class ExperimentRequested(Event):
     type = "experiment.requested"
     key = "experiment"
     owner = ANYONE
+    declarative = True
     example = {
         "experiment": "flights-1",
         "program": {"command": ["{python}", "train.py"], "source": REF | {"kind": "folder"}},

@@ -29,6 +29,7 @@ class FeaturesRequested(Event):
     type = "features.requested"
     key = "features"
     owner = ANYONE
+    declarative = True
     example = {
         "features": "flight-lateness",
         "dataset": "flights",

@@ -89,6 +89,7 @@ class SourceRequested(Event, SourceSpec):
     type = "source.requested"
     key = "source"
     owner = ANYONE
+    declarative = True
     example = {
         "source": "airline",
         "scheme": "standard",

@@ -134,6 +134,7 @@ class TriggerRequested(Event):
     type = "trigger.requested"
     key = "trigger"
     owner = ANYONE
+    declarative = True
     example = {
         "trigger": "retrain",
         "on": "features.materialized",

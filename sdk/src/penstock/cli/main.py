@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    apply,
     dataset,
     deadletter,
     endpoint,
@@ -59,6 +60,7 @@ def make_app() -> typer.Typer:
     app.callback()(_everywhere)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
+    apply.register(app)
     _add(app, "event", "The log: follow, read, draw, publish.", event.register)
     for noun, view in VIEWS.items():
         group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))

@@ -3,7 +3,17 @@
 Both have the same names and signatures: `sync/` is generated from `aio/`.
 """
 
+from typing import TYPE_CHECKING
+
 from penstock.client.aio.client import AsyncClient
+from penstock.client.changes import Change, Difference
+from penstock.client.documents import (
+    Declaration,
+    Fault,
+    InvalidDocuments,
+    read_documents,
+    read_files,
+)
 from penstock.client.endings import Ending
 from penstock.client.errors import (
     Ambiguous,
@@ -19,11 +29,19 @@ from penstock.client.inference import Prediction
 from penstock.client.records import Published, RecordedEvent, Row, Wish
 from penstock.client.sync.client import Client
 
+if TYPE_CHECKING:
+    from penstock_schemas import Event
+
 __all__ = [
     "Ambiguous",
     "AsyncClient",
+    "Change",
     "Client",
+    "Declaration",
+    "Difference",
     "Ending",
+    "Fault",
+    "InvalidDocuments",
     "NotFound",
     "NotRunning",
     "PenstockError",
@@ -37,9 +55,19 @@ __all__ = [
     "Unavailable",
     "Wish",
     "connect",
+    "publish",
+    "read_documents",
+    "read_files",
 ]
 
 
 def connect(url: str | None = None, namespace: str | None = None) -> Client:
     """A client of the platform at `url`; see `Client` for what is used where none is given."""
     return Client(url, namespace)
+
+
+def publish(event: "Event", *, id: str | None = None, namespace: str | None = None) -> Published:
+    """Append one event by a client of its own; see `Client.publish`. For more than a few keep a
+    client: it keeps its connection."""
+    with connect(namespace=namespace) as client:
+        return client.publish(event, id=id)

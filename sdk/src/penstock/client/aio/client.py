@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from penstock.client.address import DEFAULT_NAMESPACE, NAMESPACE_VARIABLE, find_address, state_dir
+from penstock.client.aio import applying
 from penstock.client.aio.effects import Handler, chunks
 from penstock.client.aio.events import AsyncEventLog
 from penstock.client.aio.noun import AsyncNoun
@@ -29,6 +30,8 @@ from penstock.client.aio.nouns import (
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
 from penstock.client.aio.worker import AsyncWorker
+from penstock.client.changes import Change
+from penstock.client.documents import Declaration
 from penstock.client.errors import Refused, Unavailable
 from penstock.client.files import PositionFile, folder_files, source_files
 from penstock.client.matching import server_type, wanted
@@ -117,6 +120,30 @@ class AsyncClient:
         """
         data = event.model_dump(mode="json")
         return await self.event.publish(event.type, data, id=id)
+
+    async def diff(
+        self,
+        documents: Iterable[Mapping[str, Any] | Event | Declaration],
+        *,
+        upload: bool = True,
+    ) -> list[Change]:
+        """What `apply` would change, without changing it. Raises `InvalidDocuments`."""
+        return await applying.plan(self, documents, upload=upload)
+
+    async def apply(
+        self, documents: Iterable[Mapping[str, Any] | Event | Declaration | Change]
+    ) -> list[Change]:
+        """Declare things: `client.apply([{"kind": "queue", "name": "research", "cpu_quota": 8}])`.
+
+        Takes documents as mappings, declarative wishes (`QueueRequested(…)`), what `read_files`
+        read, or the changes of a `diff`. What is declared so already is left alone. Raises
+        `InvalidDocuments` with every fault, and then nothing is written; what the platform
+        refuses is said in the change's `problem`, and does not hold up the others.
+        """
+        given = list(documents)
+        changes = [one for one in given if isinstance(one, Change)]
+        rest = [one for one in given if not isinstance(one, Change)]
+        return await applying.send(self, [*changes, *await applying.plan(self, rest)])
 
     async def subscribe(
         self,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from penstock.client.address import DEFAULT_NAMESPACE, NAMESPACE_VARIABLE, find_address, state_dir
+from penstock.client.changes import Change
+from penstock.client.documents import Declaration
 from penstock.client.errors import Refused, Unavailable
 from penstock.client.files import PositionFile, folder_files, source_files
 from penstock.client.matching import server_type, wanted
 from penstock.client.records import Published, RecordedEvent
+from penstock.client.sync import applying
 from penstock.client.sync.effects import Handler, chunks
 from penstock.client.sync.events import EventLog
 from penstock.client.sync.noun import Noun
@@ -118,6 +121,30 @@ class Client:
         """
         data = event.model_dump(mode="json")
         return self.event.publish(event.type, data, id=id)
+
+    def diff(
+        self,
+        documents: Iterable[Mapping[str, Any] | Event | Declaration],
+        *,
+        upload: bool = True,
+    ) -> list[Change]:
+        """What `apply` would change, without changing it. Raises `InvalidDocuments`."""
+        return applying.plan(self, documents, upload=upload)
+
+    def apply(
+        self, documents: Iterable[Mapping[str, Any] | Event | Declaration | Change]
+    ) -> list[Change]:
+        """Declare things: `client.apply([{"kind": "queue", "name": "research", "cpu_quota": 8}])`.
+
+        Takes documents as mappings, declarative wishes (`QueueRequested(…)`), what `read_files`
+        read, or the changes of a `diff`. What is declared so already is left alone. Raises
+        `InvalidDocuments` with every fault, and then nothing is written; what the platform
+        refuses is said in the change's `problem`, and does not hold up the others.
+        """
+        given = list(documents)
+        changes = [one for one in given if isinstance(one, Change)]
+        rest = [one for one in given if not isinstance(one, Change)]
+        return applying.send(self, [*changes, *applying.plan(self, rest)])
 
     def subscribe(
         self,

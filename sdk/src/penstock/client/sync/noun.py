@@ -43,6 +43,14 @@ class Noun:
         """One row. Raises `NotFound`, which says whether it ever was."""
         return Row(self._transport.get(self._path(id), {"at": write_time(at)}))
 
+    def declared(self, name: str, *, at: Moment = None) -> dict[str, Any]:
+        """What is declared of a thing, as `fields`: its last wish that was not refused.
+
+        Raises `NotFound` where nothing is, or nothing of this noun can be declared.
+        """
+        path = self._path(name, "declaration")
+        return dict(self._transport.get(path, {"at": write_time(at)}))
+
     def find(self, part: str, *, at: Moment = None) -> Row:
         """One row by its id, or by the beginning or end of it where only one has that.
 

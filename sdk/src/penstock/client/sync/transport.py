@@ -68,16 +68,30 @@ class Transport:
         timeout_seconds: float = REQUEST_SECONDS,
     ) -> Any:
         """The JSON that comes back for JSON."""
+        answer = self._write("POST", path, body, headers, timeout_seconds)
+        return answer.json()
+
+    def put(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        """The JSON that comes back for JSON that is put."""
+        return (self._write("PUT", path, body, headers, REQUEST_SECONDS)).json()
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        headers: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> httpx.Response:
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         kind = {"content-type": "application/json"}
-        answer = self.send(
-            "POST",
+        return self.send(
+            method,
             path,
             content=lambda: content,
             headers={**kind, **(headers or {})},
             timeout_seconds=timeout_seconds,
         )
-        return answer.json()
 
     def send(
         self,

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from penstock_chassis.errors import Conflict, Unavailable
-from penstock_chassis.message import Draft, to_message
-from penstock_chassis.ports import Appended, Guard, Message
+from penstock_chassis.message import Draft, read_recorded, to_message
+from penstock_chassis.ports import Appended, Guard, Message, StoredMessage
 from penstock_gateway.http.context import SOURCE, Context
-from penstock_schemas import Event
+from penstock_gateway.http.preconditions import WHATEVER, Precondition
+from penstock_gateway.http.problems import Problem
+from penstock_schemas import Event, SchemaError
 
 TRIES_MAX = 4
 """How often an append is sent where no answer comes; each carries the same id."""
@@ -17,23 +18,57 @@ CONFLICTS_MAX = 20
 
 
 async def append_once(
-    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+    context: Context,
+    event: Event,
+    namespace: str,
+    id: str,
+    *,
+    precondition: Precondition = WHATEVER,
+    traceparent: str | None = None,
 ) -> Appended:
     """Append an event under `id` unless its aggregate has one of that id, for ever.
 
-    Raises `Unavailable` where no answer came; the same call again is safe.
+    An event of that id is looked for first: who sends a request again that took effect is told
+    so, whatever its precondition says by now. Raises `Problem` where the precondition does not
+    hold (412) and where the id stands for another event (422), and `Unavailable` where no answer
+    came; the same call again is safe.
     """
-    filter = event.aggregate(namespace).filter
+    aggregate = event.aggregate(namespace)
+    log = context.ports.log
     for _ in range(CONFLICTS_MAX):
-        standing = await context.ports.log.read(filter)
-        for stored in standing:
-            if stored.headers.get("ce-id") == id:
-                return Appended(stored.sequence, duplicate=True)
-        guard = Guard(filter, standing[-1].sequence if standing else 0)
+        head = await log.head([aggregate.filter])
+        if head:
+            for stored in await log.read(str(event.subject(namespace))):
+                if stored.headers.get("ce-id") == id:
+                    return _repeated(event, stored)
+        precondition.check(str(aggregate), head, await log.head(["penstock.>"]) if head else 0)
+        guard = Guard(aggregate.filter, head)
         message = _message(context, event, namespace, id, SOURCE, guard, traceparent)
-        with suppress(Conflict):  # somebody appended to the same thing in between: look again
-            return await _insist(context, [message])
+        try:
+            appended = await _insist(context, [message])
+        except Conflict:  # somebody appended to the same thing in between: look again
+            continue
+        if appended.duplicate:
+            return _repeated(event, await log.get(appended.sequence))
+        return appended
     raise Unavailable("others write to the same thing without pause; try again")
+
+
+def _repeated(event: Event, stored: StoredMessage) -> Appended:
+    """Tell who repeats a request that it took effect; refuse another request of the same key."""
+    try:
+        same = read_recorded(stored).event == event
+    except SchemaError:
+        same = False
+    if not same:
+        raise Problem(
+            422,
+            "this key was used for a request with another body",
+            field="idempotency-key",
+            hint="send the same body again, or use a new key for a new request",
+            sequence=stored.sequence,
+        )
+    return Appended(stored.sequence, duplicate=True)
 
 
 async def append_firsts(

@@ -5,9 +5,11 @@ from starlette.middleware import Middleware
 
 from penstock_gateway.http import (
     deadletters,
+    declarations,
     events,
     jobs,
     objects,
+    openapi,
     platform,
     projections,
     publish,
@@ -21,6 +23,7 @@ from penstock_gateway.http.guards import HostGuard
 from penstock_gateway.http.problems import EXCEPTION_HANDLERS
 
 ROUTES = [
+    *openapi.ROUTES,
     *platform.ROUTES,
     *projections.ROUTES,
     *deadletters.ROUTES,
@@ -31,6 +34,7 @@ ROUTES = [
     *objects.ROUTES,
     *jobs.ROUTES,
     *triggers.ROUTES,
+    *declarations.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]
 
@@ -43,5 +47,6 @@ def make_application(context: Context) -> Starlette:
         exception_handlers=EXCEPTION_HANDLERS,
     )
     application.state.context = context
+    application.state.routes = ROUTES
     application.router.redirect_slashes = False
     return application

@@ -11,6 +11,7 @@ from penstock_chassis.ports import Appended, DeadLetter, Message
 from penstock_gateway.domain.view import utc_text
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import RECEIPT, Answer, describes, items
 from penstock_gateway.http.parameters import SEQUENCE_MAX, checked_number
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import derived_id
@@ -19,12 +20,14 @@ PAYLOAD_SHOWN_MAX = 16_384
 """Bytes of a payload that the list shows."""
 
 
+@describes(Answer("Every dead letter", items()))
 async def list_letters(request: Request) -> Response:
     """Every dead letter, oldest first."""
     letters = await context_of(request).ports.dead_letters.list()
     return json_response({"items": [_document(letter) for letter in letters]})
 
 
+@describes({202: RECEIPT}, problems=(400, 404))
 async def retry_letter(request: Request) -> Response:
     """Append the message again under a new id, and drop the letter."""
     context = context_of(request)
@@ -36,6 +39,7 @@ async def retry_letter(request: Request) -> Response:
     return json_response(receipt, 202)
 
 
+@describes(Answer("`dropped`: its position"), problems=(400, 404))
 async def drop_letter(request: Request) -> Response:
     """Forget a dead letter; its message stays in the log."""
     context = context_of(request)

@@ -14,6 +14,7 @@ from penstock_chassis.ports import StoredMessage
 from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.http.answers import event_document, json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import EVENTS, STREAM, Answer, describes
 from penstock_gateway.http.parameters import (
     SEQUENCE_MAX,
     checked_name,
@@ -33,6 +34,7 @@ STORY_EVENTS_MAX = 5000
 """Events of one tree; a longer story is cut, and says so."""
 
 
+@describes(EVENTS, query=("type", "id", "after", "since", "limit"), problems=(400,))
 async def list_events(request: Request) -> Response:
     """Events in the order of the log."""
     context, limit = context_of(request), limit_of(request)
@@ -66,6 +68,12 @@ async def _read_since(
     return found
 
 
+@describes(
+    Answer("Events as they come, the log's sequence as their id", {"type": "string"}, STREAM),
+    query=("type", "id", "after"),
+    headers=("last-event-id",),
+    problems=(400,),
+)
 async def stream_events(request: Request) -> Response:
     """Events as they come, from now or behind `Last-Event-ID` or `after`."""
     context = context_of(request)
@@ -88,11 +96,13 @@ async def stream_events(request: Request) -> Response:
     )
 
 
+@describes(Answer("The event", "Event"), problems=(400, 404))
 async def show_event(request: Request) -> Response:
     """One event by its id or its sequence."""
     return json_response(event_document(await _find(request)))
 
 
+@describes(Answer("The root of its story", "EventTree"), problems=(400, 404))
 async def show_tree(request: Request) -> Response:
     """What led to an event and what it led to, from the root of its story."""
     context, namespace = context_of(request), namespace_of(request)

@@ -12,6 +12,7 @@ from penstock_gateway.domain.view import Row, utc_text
 from penstock_gateway.domain.why import explain
 from penstock_gateway.http.answers import event_document, json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import TEXT, Answer, describes
 from penstock_gateway.http.parameters import name_of, namespace_of
 from penstock_gateway.http.rows import find_row
 from penstock_schemas import Aggregate
@@ -21,6 +22,9 @@ POINTS_MAX = 100_000
 LOG_CHUNKS_MAX = 10_000
 
 
+@describes(
+    Answer("`status`, one `sentence`, and the `events` with their reasons"), problems=(400, 404)
+)
 async def why(request: Request) -> Response:
     """The reasons of a job's events, in order, and one sentence."""
     context, row = await _job(request)
@@ -29,6 +33,7 @@ async def why(request: Request) -> Response:
     return json_response(explain(row, [event_document(message) for message in stored]))
 
 
+@describes(Answer("`points`: step, time, metrics and attempt each"), problems=(400, 404))
 async def metrics(request: Request) -> Response:
     """What the job has measured so far."""
     context, row = await _job(request)
@@ -38,6 +43,7 @@ async def metrics(request: Request) -> Response:
     return json_response({"points": [point for point in points if point is not None]})
 
 
+@describes(Answer("What it printed", {"type": "string"}, TEXT), problems=(400, 404))
 async def logs(request: Request) -> Response:
     """What the job has printed so far."""
     context, row = await _job(request)

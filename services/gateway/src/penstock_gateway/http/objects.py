@@ -19,6 +19,7 @@ from penstock_chassis.errors import DigestMismatch, NotFound
 from penstock_chassis.folders import FILES_MAX, FolderEntry, check_path, render_manifest
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import BYTES, OBJECT, Answer, describes
 from penstock_gateway.http.parameters import SEQUENCE_MAX, json_object, namespace_of, number
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import ObjectRef
@@ -29,6 +30,11 @@ CHECKS_AT_ONCE_MAX = 4
 _KEY = re.compile(r"s3://[^/]+/([^/]+)/(blake3|sha256)/([0-9a-f]{2})/([0-9a-f]{64})")
 
 
+@describes(
+    {201: OBJECT},
+    body=Answer("The bytes", {"type": "string", "format": "binary"}, BYTES),
+    problems=(400, 413),
+)
 async def put_object(request: Request) -> Response:
     """Store the body, whatever its type."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
@@ -52,6 +58,11 @@ async def put_object(request: Request) -> Response:
     return json_response(ref.model_dump(mode="json"), 201)
 
 
+@describes(
+    {201: OBJECT},
+    body=Answer("The files of the folder", "Folder"),
+    problems=(400, 404, 413, 415, 422),
+)
 async def put_folder(request: Request) -> Response:
     """Make a folder of objects that are there."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
@@ -82,6 +93,12 @@ async def put_folder(request: Request) -> Response:
     return json_response(ref.model_dump(mode="json"), 201)
 
 
+@describes(
+    Answer("The bytes", {"type": "string", "format": "binary"}, BYTES, headers=("etag",)),
+    query=("uri", "digest", "size_bytes"),
+    problems=(400, 404, 422),
+    all_namespaces=False,
+)
 async def get_object(request: Request) -> Response:
     """The bytes of an object of the namespace (of a folder: its manifest), verified."""
     context, namespace = context_of(request), namespace_of(request, writes=True)

@@ -22,7 +22,8 @@ NAME_HINT = (
     "use lower-case letters, digits and hyphens, at most 63, starting and ending with a letter "
     "or digit"
 )
-_TYPE = re.compile(r"(\*|[a-z0-9-]{1,63})(\.(\*|[a-z0-9-]{1,63}))?")
+TYPE_PATTERN = r"^(\*|[a-z0-9-]{1,63})(\.(\*|[a-z0-9-]{1,63}))?$"
+_TYPE = re.compile(TYPE_PATTERN)
 
 
 def namespace_of(request: Request, *, writes: bool = False) -> str:

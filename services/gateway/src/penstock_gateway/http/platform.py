@@ -12,12 +12,14 @@ from penstock_chassis.health import readiness
 from penstock_chassis.metrics import exposition
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import TEXT, Answer, describes, items
 from penstock_schemas import ANYONE, event_types
 
 SERVICES = {event.owner for event in event_types().values()} - {ANYONE}
 """Those of the contracts; others may be installed beside them."""
 WELCOME = """Penstock {version}
 
+GET /v1/openapi.json         this API, as OpenAPI 3.1
 GET /v1/platform              addresses and services
 GET /v1/<namespace>/<noun>    what there is (`-` for all namespaces; ?at=<time> for the past)
 GET /v1/<namespace>/event     the log; /event/stream follows it
@@ -27,16 +29,19 @@ GET /v1/projection            how far the rows are; POST /v1/projection/rebuild
 GATEWAY = "gateway"
 
 
+@describes(Answer("Where to look", {"type": "string"}, TEXT))
 async def welcome(_: Request) -> Response:
     """Where to look."""
     return PlainTextResponse(WELCOME.format(version=version("penstock-gateway")))
 
 
+@describes(Answer("It does"))
 async def livez(_: Request) -> Response:
     """The event loop turns."""
     return json_response({"live": True})
 
 
+@describes({200: Answer("Ready"), 503: Answer("Not ready, and why")})
 async def readyz(request: Request) -> Response:
     """The bus answers and the read model follows it."""
     context = context_of(request)
@@ -54,11 +59,13 @@ async def readyz(request: Request) -> Response:
     return json_response({"ready": ready, "checks": said}, 200 if ready else 503)
 
 
+@describes(Answer("Prometheus text", {"type": "string"}, TEXT))
 async def metrics(_: Request) -> Response:
     """The metrics of this process, in the Prometheus text format."""
     return Response(exposition(), media_type="text/plain; version=0.0.4")
 
 
+@describes(Answer("What there is", "Platform"))
 async def platform(request: Request) -> Response:
     """Addresses, versions, services."""
     context = context_of(request)
@@ -75,6 +82,7 @@ async def platform(request: Request) -> Response:
     )
 
 
+@describes(Answer("Every service", items()))
 async def services(request: Request) -> Response:
     """Every service of the contracts, and what it has not acknowledged."""
     return json_response({"items": await _services(context_of(request))})

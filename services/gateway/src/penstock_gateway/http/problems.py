@@ -1,5 +1,6 @@
 """Refusals over HTTP: problem details (RFC 9457) with the field at fault and what to do."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    412: "Precondition failed",
     413: "Too large",
     415: "Unsupported content type",
     422: "Not valid",
@@ -30,11 +32,21 @@ log = structlog.get_logger("penstock.gateway")
 
 
 class Problem(Exception):
-    """A request that is refused."""
+    """A request that is refused; `more` are extension members of the document."""
 
-    def __init__(self, status: int, detail: str, *, field: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str = "",
+        hint: str = "",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.field, self.hint = status, detail, field, hint
+        self.headers, self.more = dict(headers or {}), more
 
 
 def problem_response(problem: Problem) -> Response:
@@ -49,8 +61,8 @@ def problem_response(problem: Problem) -> Response:
         body["field"] = problem.field
     if problem.hint:
         body["hint"] = problem.hint
-    headers = {"retry-after": "1"} if problem.status == 503 else None
-    return Response(dump(body), problem.status, headers, MEDIA_TYPE)
+    again = {"retry-after": "1"} if problem.status == 503 else {}
+    return Response(dump(body | problem.more), problem.status, again | problem.headers, MEDIA_TYPE)
 
 
 async def on_problem(_: Request, error: Exception) -> Response:
@@ -70,7 +82,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         detail = f"{request.method} is not possible at {path}"
-        return problem_response(Problem(405, detail, hint=f"use {allowed}" if allowed else ""))
+        hint, headers = (f"use {allowed}", {"allow": allowed}) if allowed else ("", {})
+        return problem_response(Problem(405, detail, hint=hint, headers=headers))
     return problem_response(Problem(error.status_code, str(error.detail)))
 
 

@@ -11,17 +11,20 @@ from penstock_gateway.domain.view import utc_text
 from penstock_gateway.errors import Superseded
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import Answer, describes, items
 from penstock_gateway.http.problems import Problem
 
 ROWS = "rows"
 """The name of the projection that all rows are."""
 
 
+@describes(Answer("Every projection", items()))
 async def list_projections(request: Request) -> Response:
     """Every projection: how far it is, and what it holds."""
     return json_response({"items": [await _document(context_of(request))]})
 
 
+@describes(Answer("`equal`, and the first `differences`"), problems=(409,))
 async def rebuild(request: Request) -> Response:
     """Make the rows once more from the whole log, compare, and show the rebuilt ones."""
     context = context_of(request)

@@ -10,6 +10,13 @@ from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.domain.view import Row, utc_text
 from penstock_gateway.http.answers import dump, json_bytes, json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import (
+    NOT_MODIFIED,
+    ROW,
+    ROWS,
+    Answer,
+    describes,
+)
 from penstock_gateway.http.parameters import (
     SEQUENCE_MAX,
     limit_of,
@@ -19,12 +26,14 @@ from penstock_gateway.http.parameters import (
     noun_of,
     number,
 )
+from penstock_gateway.http.preconditions import not_modified, tag
 from penstock_gateway.http.problems import Problem
 from penstock_gateway.nouns import VIEWS
 
 RESERVED = frozenset({"at", "limit", "cursor"})
 
 
+@describes(ROWS, query=("limit", "cursor", "at"), problems=(400, 404), columns=True)
 async def list_rows(request: Request) -> Response:
     """The rows of a noun, newest first, filtered by equality of columns."""
     context, namespace, noun = context_of(request), namespace_of(request), noun_of(request)
@@ -48,12 +57,25 @@ async def list_rows(request: Request) -> Response:
     return json_bytes(body)
 
 
+@describes(
+    {200: ROW, 304: NOT_MODIFIED},
+    query=("at",),
+    headers=("if-none-match",),
+    problems=(400, 404),
+)
 async def show_row(request: Request) -> Response:
     """One row."""
     context, namespace, noun = context_of(request), namespace_of(request), noun_of(request)
-    return json_response(await find_row(context, namespace, noun, name_of(request), request))
+    row = await find_row(context, namespace, noun, name_of(request), request)
+    headers = {"etag": tag(row["sequence"])}
+    if not_modified(request, row["sequence"]):
+        return Response(status_code=304, headers=headers)
+    answer = json_response(row)
+    answer.headers.update(headers)
+    return answer
 
 
+@describes(Answer("`nodes` and `edges`"), query=("at",), problems=(400, 404))
 async def show_lineage(request: Request) -> Response:
     """What each version of a model was made from, and where it is served."""
     context, namespace = context_of(request), namespace_of(request)

@@ -17,6 +17,7 @@ from penstock_chassis.ports import SecretChange
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_once
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import Answer, describes
 from penstock_gateway.http.parameters import json_object, name_of, namespace_of
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import Event, SecretDeleted, SecretSet, derived_id, new_id
@@ -35,6 +36,23 @@ log = structlog.get_logger("penstock.gateway")
 Change = Callable[[], Awaitable[SecretChange]]
 
 
+@describes(
+    Answer("What stands now: name, fingerprint and number of values; never a value"),
+    headers=("idempotency-key",),
+    body=Answer(
+        "The value; with `keep` the former ones open too",
+        {
+            "type": "object",
+            "required": ["value"],
+            "additionalProperties": False,
+            "properties": {
+                "value": {"type": "string", "minLength": 1, "maxLength": VALUE_LENGTH_MAX},
+                "keep": {"type": "boolean", "default": False},
+            },
+        },
+    ),
+    problems=(400, 404, 409, 413, 415, 422),
+)
 async def set_secret(request: Request) -> Response:
     """Set a secret's value; with `keep` the former values open too, until the next set."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
@@ -56,6 +74,7 @@ async def set_secret(request: Request) -> Response:
     return json_response(_document(change))
 
 
+@describes(Answer("What was removed"), headers=("idempotency-key",), problems=(400, 404, 409, 422))
 async def delete_secret(request: Request) -> Response:
     """Remove a secret with all its values."""
     context, namespace = context_of(request), namespace_of(request, writes=True)

@@ -22,6 +22,7 @@ from penstock_gateway.handlers.explain import explain
 from penstock_gateway.handlers.rows import RowsAsOf
 from penstock_gateway.http.answers import dump, json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import Answer, describes
 from penstock_gateway.http.events import find_event
 from penstock_gateway.http.parameters import json_object, name_of, namespace_of
 from penstock_gateway.http.problems import Problem
@@ -40,6 +41,28 @@ _ONE_AT_A_TIME = asyncio.Semaphore(1)
 """Backtests and explanations read much: one after another."""
 
 
+@describes(
+    Answer("What it would have fired, what it did fire, and the difference"),
+    body=Answer(
+        "The stretch (`since`, `until`), and a `definition` in place of the declared one",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "since": {"type": ["string", "null"], "format": "date-time"},
+                "until": {"type": ["string", "null"], "format": "date-time"},
+                "definition": {"type": ["object", "null"]},
+                "run_seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": RUN_SECONDS_MAX,
+                    "default": RUN_SECONDS_DEFAULT,
+                },
+            },
+        },
+    ),
+    problems=(400, 404, 413, 415, 422),
+)
 async def backtest(request: Request) -> Response:
     """What a trigger would have fired over a stretch of the log, and what it did fire."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
@@ -64,6 +87,18 @@ async def backtest(request: Request) -> Response:
         raise _not_valid(error) from None
 
 
+@describes(
+    Answer("Whether it `fires`, the `reason`, and what it `produces`"),
+    body=Answer(
+        "An `event` (its sequence, its id, or one made up), and a `definition` to try",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"event": {}, "definition": {"type": ["object", "null"]}},
+        },
+    ),
+    problems=(400, 404, 413, 415, 422),
+)
 async def try_event(request: Request) -> Response:
     """What one event, recorded or made up, would make a trigger ask for; its timing aside. Without
     an event, only whether the trigger could ever work."""
@@ -82,6 +117,12 @@ async def try_event(request: Request) -> Response:
     return json_response(dry_run(declared, recorded, number, row, compile_cel))
 
 
+@describes(
+    Answer("For each trigger whether and why it fired"),
+    query=("event",),
+    problems=(400, 404, 422),
+    all_namespaces=False,
+)
 async def explain_event(request: Request) -> Response:
     """For each trigger of the namespace, why it did or did not fire for an event."""
     context, namespace = context_of(request), namespace_of(request, writes=True)

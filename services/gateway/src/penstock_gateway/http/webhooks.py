@@ -23,6 +23,7 @@ from penstock_gateway.domain.webhooks import Fault, Incoming, Refused, received
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_firsts
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import RECEIPT, Answer, describes
 from penstock_gateway.http.parameters import body_of
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import SourceConfigured, WebhookReceived, derived_id
@@ -44,6 +45,11 @@ log = structlog.get_logger("penstock.gateway")
 _decoy = secrets.token_bytes(32)
 
 
+@describes(
+    {202: RECEIPT},
+    body=Answer("What the sender sends", {"type": "object"}),
+    problems=(400, 401, 404, 413, 415),
+)
 async def receive(request: Request) -> Response:
     """Take a delivery."""
     context = context_of(request)
