@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from penstock_gateway.domain.firing import Firing, Member
+from penstock_gateway.domain.firing import MANUAL, Firing, Member, Owed
 from penstock_gateway.domain.timing import (
     QUEUED_MAX,
     Timing,
@@ -410,3 +410,56 @@ def test_what_the_log_says_stands_above_what_is_derived(rules: TriggerRequested)
     consume(timing, rules, said, "event-2", True)
     advance(timing, rules, at(100))
     assert [seen(one.firing)[1:] for one in timing.owed] == [(3, 1)]
+
+
+def owed_apart(rules: TriggerRequested) -> Timing:
+    """Two firings, for events 1 and 2, decided and not said."""
+    timing = Timing()
+    arrive(timing, rules, event(1, 1))
+    advance(timing, rules, at(6))
+    arrive(timing, rules, event(2, 7))
+    return timing
+
+
+@pytest.mark.parametrize("quiet_at", [7, 20])
+def test_a_firing_that_the_log_covers_with_a_later_one_is_owed_no_more(quiet_at: int) -> None:
+    """Another gateway heard event 2 before event 1 was quiet here, and fired for both."""
+    rules = declared(debounce=Debounce(quiet_seconds=5))
+    timing = owed_apart(rules)
+    advance(timing, rules, at(quiet_at))
+    consume(timing, rules, event(1, 1).joined(event(2, 7)).at(at(12)), "event-2", True)
+    advance(timing, rules, at(100))
+    assert (timing.owed, timing.gathered) == ([], None)
+    assert timing.fired_at == [at(12)]
+
+
+def test_what_was_decided_with_more_than_the_log_says_keeps_the_rest() -> None:
+    rules = declared(at_most_every_seconds=5)
+    timing = Timing(fired_at=[at(0)])
+    arrive(timing, rules, event(1, 1))
+    arrive(timing, rules, event(2, 2))
+    advance(timing, rules, at(5))
+    consume(timing, rules, event(1, 5), "event-1", True)
+    assert timing.owed == []
+    advance(timing, rules, at(100))
+    assert [seen(one.firing) for one in timing.owed] == [Fires(10, 2, 1)]
+
+
+def test_a_firing_by_hand_covers_nothing_that_is_gathered_or_owed() -> None:
+    rules = declared(debounce=Debounce(quiet_seconds=5))
+    timing = owed_apart(rules)
+    by_hand = Firing(at(8), (Member(3, "event-3", MANUAL, "story"),))
+    arrive(timing, rules, by_hand)
+    consume(timing, rules, by_hand, "event-3", True)
+    advance(timing, rules, at(100))
+    assert [one.firing.through for one in timing.owed] == [1, 2]
+
+
+def test_a_refusal_of_a_later_event_leaves_what_is_owed_before_it() -> None:
+    rules = declared(debounce=Debounce(quiet_seconds=5))
+    timing = owed_apart(rules)
+    refused = event(3, 8)
+    timing.owed.append(Owed(refused, "refuse", fault=("when", "wrong", "mend it")))
+    consume(timing, rules, refused, "event-3", False)
+    advance(timing, rules, at(100))
+    assert [one.firing.through for one in timing.owed] == [1, 2]

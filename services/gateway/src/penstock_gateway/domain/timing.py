@@ -12,7 +12,7 @@ Bounded: `QUEUED_MAX` firings wait for a run to end; members are listed up to
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from penstock_gateway.domain.firing import Firing, Owed
@@ -219,23 +219,36 @@ def end(
 
 
 def consume(
-    timing: Timing, rules: TriggerRequested | None, said: Firing, cause: str, fired: bool
+    timing: Timing,
+    rules: TriggerRequested | None,
+    said: Firing,
+    cause: str,
+    fired: bool,
+    note: Note = silent,
 ) -> None:
     """The log says that a firing was made, skipped or refused: it is owed no more.
 
-    `said` may stand for less than what is derived here, where another process (or this one in an
-    earlier life) saw it at another moment: then only that much of it is done. `cause` tells
-    firings of the first release, which have no key.
+    `said` may stand for less, or for more, than what is derived here, where another process (or
+    this one in an earlier life) saw an event at another moment: then just so much is done, of
+    what is owed too. A refusal or a skip that is owed for itself covers no other event. `cause`
+    tells firings of the first release, which have no key.
     """
     old = said.through == 0 and said.planned is None
     for owed in timing.owed:
         if owed.firing.key == said.key or (old and _is_for(owed.firing, cause)):
             timing.owed.remove(owed)
+            if fired or owed.kind == "fire":
+                _cover(timing, said, owed.firing.by_hand)
             break
     else:
-        _cut(timing, said)
+        rest = _cover(timing, said, said.by_hand)
         if fired and rules is not None:
             _mark(timing, rules, said.due)
+        if rest is not None and timing.owed[-1] is rest and not timing.held and not timing.queued:
+            # Decided with more than was said, with nothing later behind it: it may have to wait.
+            assert rest.declared is not None
+            timing.owed.pop()
+            _rate(timing, rest.declared, rest.firing, note)
     if said.planned is not None:
         _pass_planned(timing, said.planned)
 
@@ -244,19 +257,41 @@ def _is_for(firing: Firing, cause: str) -> bool:
     return bool(firing.members) and firing.members[-1].id == cause
 
 
-def _cut(timing: Timing, said: Firing) -> None:
+def _cover(timing: Timing, said: Firing, by_hand: bool) -> Owed | None:
+    """Take what was said out of all that waits or is owed; returns what it leaves of a firing
+    that was decided with more, which is still owed, at its place."""
     for name in ("gathered", "held"):
         waiting: Waiting | None = getattr(timing, name)
         if waiting is not None:
-            left = _left(waiting.firing, said)
+            left = _left(waiting.firing, said, by_hand)
             kept = Waiting(left, waiting.deadline, waiting.first) if left else None
             setattr(timing, name, kept)
-    timing.queued[:] = [left for one in timing.queued if (left := _left(one, said)) is not None]
+    timing.queued[:] = [
+        left for one in timing.queued if (left := _left(one, said, by_hand)) is not None
+    ]
+    rest = None
+    for place, owed in reversed(tuple(enumerate(timing.owed))):
+        if owed.kind != "fire" or not owed.firing.members:
+            continue
+        left = _left(owed.firing, said, by_hand)
+        if left is owed.firing:
+            continue
+        if owed.firing.due in timing.fired_at:  # it did not fire then
+            timing.fired_at.remove(owed.firing.due)
+        if left is None:
+            del timing.owed[place]
+        else:
+            rest = timing.owed[place] = replace(owed, firing=left)
+    return rest
 
 
-def _left(waiting: Firing, said: Firing) -> Firing | None:
+def _left(waiting: Firing, said: Firing, by_hand: bool) -> Firing | None:
     """What a firing said to be made leaves of one that waits."""
+    if waiting.key == said.key:
+        return None
     if waiting.members:
+        if waiting.by_hand != by_hand or waiting.members[0].sequence > said.through:
+            return waiting  # what is asked for by hand overtakes what is gathered
         return waiting.without(said.through)
     done = said.planned is not None and waiting.planned is not None
     return None if done and waiting.planned <= said.planned else waiting  # type: ignore[operator]

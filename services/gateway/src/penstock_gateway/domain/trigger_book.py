@@ -295,7 +295,7 @@ class Folding:
         fired = isinstance(event, TriggerFired)
         said = _said_firing(event, cause, recorded.time)
         rules = trigger.declared
-        consume(trigger.timing, rules, said, cause, fired)
+        consume(trigger.timing, rules, said, cause, fired, self._note(key))
         if isinstance(event, TriggerFired):
             trigger.number += 1
             produced = Aggregate(key[0], event.produced_type.partition(".")[0], event.produced_id)
