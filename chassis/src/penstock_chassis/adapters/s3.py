@@ -36,15 +36,16 @@ MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchObject"})
 T = TypeVar("T")
 
 
-def make_client(settings: PlatformSettings) -> Minio:
-    """A client with bounded waits."""
+def make_client(settings: PlatformSettings, waits: urllib3.PoolManager | None = None) -> Minio:
+    """A client with bounded waits and a few retries, or with the waits given."""
     return Minio(
         settings.objects_endpoint,
         access_key=settings.objects_access_key or None,
         secret_key=settings.objects_secret_key.get_secret_value() or None,
         secure=settings.objects_secure,
         region="us-east-1",
-        http_client=urllib3.PoolManager(
+        http_client=waits
+        or urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             maxsize=PARALLEL_MAX,
             retries=urllib3.Retry(total=5, backoff_factor=0.2, status_forcelist=(500, 502, 503)),

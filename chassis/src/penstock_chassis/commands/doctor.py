@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,9 +31,23 @@ class Finding:
     hint: str = ""
 
 
-def doctor(data_dir: DataDirOption = None, json_output: JsonOption = False) -> None:
-    """Look at the set-up and at the running platform, if there is one."""
+def doctor(
+    data_dir: DataDirOption = None,
+    servers: Annotated[
+        bool,
+        typer.Option(
+            "--servers",
+            help="Also ask the bus and the object store that `penstock service run` would use; "
+            "done anyway where PENSTOCK_NATS_URL or PENSTOCK_OBJECTS_* is set.",
+        ),
+    ] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Look at the set-up, at the running platform, if there is one, and at the servers that the
+    environment names."""
+    from penstock_chassis.commands.servers import are_named, ask_servers  # noqa: PLC0415
     from penstock_chassis.embedded import DataDir  # noqa: PLC0415
+    from penstock_chassis.settings import PlatformSettings  # noqa: PLC0415
 
     directory = DataDir(data_dir)
     findings = [*_machine(directory), *_installation()]
@@ -44,6 +58,9 @@ def doctor(data_dir: DataDirOption = None, json_output: JsonOption = False) -> N
         )
     else:
         findings += asyncio.run(_running(endpoints))
+    settings = PlatformSettings()
+    if servers or are_named(settings):
+        findings += [Finding(*answer) for answer in asyncio.run(ask_servers(settings))]
     if json_output:
         emit([asdict(finding) for finding in findings])
     else:
@@ -102,7 +119,7 @@ async def _running(endpoints: "Endpoints") -> list[Finding]:
     findings = [await _synced(endpoints)]
     for name, said in (await service_states(endpoints)).items():
         findings.append(Finding(name, said == "ok", said, "see the logs folder; penstock status"))
-    letters = await asyncio.to_thread(_get, f"{endpoints.gateway_url}/v1/deadletter")
+    letters = await asyncio.to_thread(get_json, f"{endpoints.gateway_url}/v1/deadletter")
     count = len(letters.get("items", []))
     findings.append(
         Finding("dead letters", count == 0, str(count), "penstock deadletter ls; … retry or drop")
@@ -111,10 +128,14 @@ async def _running(endpoints: "Endpoints") -> list[Finding]:
 
 
 async def _synced(endpoints: "Endpoints") -> Finding:
-    said = await asyncio.to_thread(_get, f"{endpoints.nats_monitor_url}/jsz?config=1")
-    always = bool(said.get("config", {}).get("sync_always"))
-    return Finding(
-        "synced appends",
+    said = await asyncio.to_thread(get_json, f"{endpoints.nats_monitor_url}/jsz?config=1")
+    return Finding("synced appends", *synced_said(said))
+
+
+def synced_said(jsz: dict[str, Any]) -> tuple[bool, str, str]:
+    """Whether the server syncs each append, in words, and how to make it (its answer to /jsz)."""
+    always = bool(jsz.get("config", {}).get("sync_always"))
+    return (
         always,
         "on" if always else "off: a power cut would lose acknowledged events",
         "set `sync_interval: always` in the jetstream block of the NATS configuration",
@@ -123,14 +144,15 @@ async def _synced(endpoints: "Endpoints") -> Finding:
 
 async def service_states(endpoints: "Endpoints") -> dict[str, str]:
     """What each readiness check of the platform's process says."""
-    said = await asyncio.to_thread(_get, f"{endpoints.extra.get('health_url', '')}/readyz")
+    said = await asyncio.to_thread(get_json, f"{endpoints.extra.get('health_url', '')}/readyz")
     checks: dict[str, str] = said.get("checks") or {"platform": said.get("problem", "no answer")}
     return checks
 
 
-def _get(url: str) -> dict[str, Any]:
+def get_json(url: str, timeout_seconds: float = HTTP_SECONDS) -> dict[str, Any]:
+    """What a URL answers, also with an error status; `problem` where it is no JSON object."""
     try:
-        with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

@@ -1,10 +1,11 @@
 """`penstock service run` and `ls`."""
 
+import asyncio
 from typing import Annotated
 
 import typer
 
-from penstock_chassis.commands import JsonOption, emit, fail
+from penstock_chassis.commands import JsonOption, emit, fail, say
 
 
 def run(
@@ -15,6 +16,7 @@ def run(
 ) -> None:
     """Run one service; where the bus and the store are comes from PENSTOCK_* variables."""
     from penstock_chassis.adapters.otlp import exported_traces  # noqa: PLC0415
+    from penstock_chassis.commands.servers import STORE, SYNCED, ask_servers  # noqa: PLC0415
     from penstock_chassis.discovery import load_service  # noqa: PLC0415
     from penstock_chassis.errors import ChassisError  # noqa: PLC0415
     from penstock_chassis.logs import configure_logs  # noqa: PLC0415
@@ -31,6 +33,14 @@ def run(
     if show_config:
         emit({"platform": show(platform), name: show(settings)})
         return
+    for answer in asyncio.run(ask_servers(platform)):
+        hint = f"{answer.hint}; `penstock doctor --servers` looks again"
+        if answer.ok or answer.what == SYNCED:
+            continue
+        if answer.what == STORE:
+            fail(answer.said, hint)
+        say(f"error: {answer.said}; waiting for it")  # as a service does that loses it later
+        say(f"hint: {hint}")
     configure_logs(platform.log_level, platform.log_json)
 
     async def main() -> None:
@@ -40,7 +50,7 @@ def run(
         with exported_traces(platform.otel_endpoint, f"penstock-{name}"):
             run_loop(main())
     except ChassisError as error:
-        fail(str(error), "penstock doctor")
+        fail(str(error), "penstock doctor --servers")
 
 
 def ls(json_output: JsonOption = False) -> None:

@@ -181,7 +181,7 @@ async def connect(**options: Any) -> LeanClient:
     client = LeanClient()
     try:
         await client.connect(**options)
-    except asyncio.CancelledError:
+    except BaseException:
         await client.close()  # the library leaves its socket open
         raise
     return client

@@ -4,7 +4,9 @@ Reconnects for ever (the client's default gives up after 60 tries). The API is s
 hand where nats-py has no name for a feature (guards with wildcards, atomic batches, windows).
 """
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -14,6 +16,9 @@ from nats.errors import ConnectionClosedError, NoRespondersError, TimeoutError
 from penstock_chassis.adapters.nats.client import connect
 from penstock_chassis.errors import ChassisError, Conflict, NotFound, Unavailable
 
+QUIET_SECONDS = 30.0
+"""While a server is away each try fails in the same words, four times a second."""
+REMEMBERED_MAX = 64
 RECONNECT_WAIT_SECONDS = 0.25
 PING_SECONDS = 20
 CALL_SECONDS = 3.0
@@ -26,8 +31,20 @@ ALREADY_THERE = 10148
 log = structlog.get_logger("penstock.nats")
 
 
-async def _on_error(error: Exception) -> None:
-    log.warning("bus", error=repr(error))
+def _reporter() -> Callable[[Exception], Awaitable[None]]:
+    """Logs what happens to one connection; the same again at most once in `QUIET_SECONDS`."""
+    said: dict[str, float] = {}
+
+    async def report(error: Exception) -> None:
+        now, word = asyncio.get_running_loop().time(), repr(error)
+        if now - said.get(word, -QUIET_SECONDS) < QUIET_SECONDS:
+            return
+        if len(said) >= REMEMBERED_MAX:
+            said.clear()
+        said[word] = now
+        log.warning("bus", error=word)
+
+    return report
 
 
 def connection_options(url: str, name: str) -> dict[str, Any]:
@@ -38,7 +55,7 @@ def connection_options(url: str, name: str) -> dict[str, Any]:
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": RECONNECT_WAIT_SECONDS,
         "ping_interval": PING_SECONDS,
-        "error_cb": _on_error,
+        "error_cb": _reporter(),
     }
 
 
