@@ -22,6 +22,7 @@ PAYLOAD_FORMAT = "application/schema+json;version=draft-2020-12"
 LISTENS: Mapping[str, tuple[str, ...]] = {
     "datasets": ("dataset.registered",),
     "features": ("dataset.profiled",),
+    "gateway": ("subscription.remove-requested", "subscription.replay-requested"),
     "scheduler": (
         *("job.queued", "job.succeeded", "job.failed", "job.cancelled", "job.cancel-requested"),
         *("node.registered", "node.drained", "node.lost", "queue.configured"),
@@ -36,7 +37,7 @@ LISTENS: Mapping[str, tuple[str, ...]] = {
 }
 """What a service handles beside the wishes that it answers: the handlers of its `app.py`.
 
-The gateway is left out: it reads everything.
+Of the gateway it names wishes alone: it reads everything.
 """
 
 SENDS: Mapping[str, tuple[str, ...]] = {

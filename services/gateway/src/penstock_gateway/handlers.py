@@ -8,8 +8,10 @@ from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import Delivery
 from penstock_gateway.domain import sources
 from penstock_gateway.domain.expressions import Compile
+from penstock_gateway.domain.reach import Reach
 from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.domain.state import State
+from penstock_gateway.domain.subscriptions import SubscriptionBook, decide_wish
 from penstock_gateway.domain.trigger_book import concerns
 from penstock_gateway.domain.triggers import decide_firings, decide_requested
 from penstock_schemas import (
@@ -35,6 +37,13 @@ async def on_trigger_requested(desk: Decider[State], compile: Compile, message: 
 async def on_source_requested(desk: Decider[SourceBook], message: Recorded) -> None:
     """Set up a source of webhooks, or say why it would not work."""
     await desk.handle(message, sources.decide_requested)
+
+
+async def on_subscription_wish(
+    desk: Decider[SubscriptionBook], reach: Reach, message: Recorded
+) -> None:
+    """Set up, change, replay or remove a subscription, or say why that is not possible."""
+    await desk.handle(message, lambda book, event: decide_wish(book, event, reach))
 
 
 async def on_any_event(desk: Decider[State], compile: Compile, delivery: Delivery) -> None:

@@ -13,6 +13,7 @@ from penstock_gateway.http import (
     publish,
     rows,
     secrets,
+    subscriptions,
     webhooks,
 )
 from penstock_gateway.http.context import Context
@@ -25,6 +26,7 @@ ROUTES = [
     *deadletters.ROUTES,
     *webhooks.ROUTES,
     *secrets.ROUTES,
+    *subscriptions.ROUTES,
     *events.ROUTES,
     *publish.ROUTES,
     *objects.ROUTES,
