@@ -41,8 +41,9 @@ _REFUSED: tuple[Network, ...] = tuple(
         "5f00::/16",  # segment routing
     )
 )
-_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""NAT64: the last 32 bits are the IPv4 address (of the local prefix, by convention)."""
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+"""NAT64: the last 32 bits are the IPv4 address; what machines without IPv4 have for all others."""
+_TRANSLATED_HERE = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
 
 
@@ -88,12 +89,14 @@ def stands_for(address: Address) -> list[Address]:
         return [address]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
+    if address in _TRANSLATED:
+        return [IPv4Address(int(address) & 0xFFFFFFFF)]
     wrapped: list[Address] = [address]
     if address.sixtofour is not None:
         wrapped.append(address.sixtofour)
     if address.teredo is not None:
         wrapped += address.teredo
-    if any(address in network for network in (*_TRANSLATED, _COMPATIBLE)):
+    if address in _TRANSLATED_HERE or address in _COMPATIBLE:
         wrapped.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return wrapped
 

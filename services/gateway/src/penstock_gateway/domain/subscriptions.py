@@ -50,7 +50,7 @@ class Live:
 
     spec: SubscriptionConfigured
     epoch: int
-    """The sequence of the event that began it: only later ones are sent."""
+    """The sequence of the wish that began it: what comes after it is sent."""
     changed: int
     """The sequence of the last event that changed how it sends."""
     replays: list[tuple[int, SubscriptionReplayed]] = field(default_factory=list)
@@ -64,8 +64,8 @@ class SubscriptionBook:
     """What the gateway knows of subscriptions."""
 
     live: dict[Key, Live] = field(default_factory=dict)
-    waiting: dict[Key, list[str]] = field(default_factory=dict)
-    """Ids of wishes that were not answered yet."""
+    waiting: dict[Key, dict[str, int]] = field(default_factory=dict)
+    """Ids of wishes that were not answered yet, with their sequences."""
     secrets: set[Key] = field(default_factory=set)
 
 
@@ -80,16 +80,12 @@ def evolve(book: SubscriptionBook, recorded: Recorded) -> SubscriptionBook:
         return book
     key = (namespace, event.id)
     if isinstance(event, Wish):
-        book.waiting.setdefault(key, []).append(recorded.id)
-    request = getattr(event, "request", None)
-    if request is not None:
-        waiting = [id for id in book.waiting.pop(key, []) if id != request]
-        if waiting:
-            book.waiting[key] = waiting
+        book.waiting.setdefault(key, {})[recorded.id] = recorded.sequence
+    wished = _answered(book, key, getattr(event, "request", ""))
     if isinstance(event, SubscriptionConfigured):
         standing = book.live.get(key)
         if standing is None:
-            book.live[key] = Live(event, recorded.sequence, recorded.sequence)
+            book.live[key] = Live(event, wished or recorded.sequence, recorded.sequence)
         else:
             standing.spec, standing.changed = event, recorded.sequence
     elif isinstance(event, SubscriptionDisabled | SubscriptionRemoved):
@@ -97,6 +93,15 @@ def evolve(book: SubscriptionBook, recorded: Recorded) -> SubscriptionBook:
     elif key in book.live:
         _evolve_live(book.live[key], recorded)
     return book
+
+
+def _answered(book: SubscriptionBook, key: Key, request: str) -> int:
+    """Take a wish as answered; its sequence, 0 where it is not known."""
+    waiting = book.waiting.get(key, {})
+    sequence = waiting.pop(request, 0)
+    if not waiting:
+        book.waiting.pop(key, None)
+    return sequence
 
 
 def _evolve_live(live: Live, recorded: Recorded) -> None:

@@ -53,7 +53,8 @@ class Couriers:
 
     async def run(self) -> None:
         """Work for ever, in turns with other gateways."""
-        listening = asyncio.create_task(self._listen())
+        # The position is read here, at once with the book below: between the two nothing is missed.
+        listening = asyncio.create_task(self._listen(self._desk.fold.position))
         try:
             while True:
                 while not self._desk.fold.state.live:
@@ -68,11 +69,11 @@ class Couriers:
         finally:
             await _end([listening])
 
-    async def _listen(self) -> None:
+    async def _listen(self, after: int) -> None:
         """Hear of every change of a subscription; for ever."""
         fold = self._desk.fold
         filters = ["penstock.*.subscription.>"]
-        async for stored in self._ports.log.follow(filters, after=fold.position):
+        async for stored in self._ports.log.follow(filters, after=after):
             await fold.reach(stored.sequence)
             subject = parse_subject(stored.subject)
             courier = self._couriers.get((subject.namespace, subject.id))
