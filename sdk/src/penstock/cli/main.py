@@ -23,6 +23,7 @@ from penstock.cli import (
     projection,
     secret,
     source,
+    subscription,
 )
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
@@ -41,6 +42,7 @@ _WITH_MORE_VERBS = {
     "endpoint": endpoint.register,
     "source": source.register,
     "secret": secret.register,
+    "subscription": subscription.register,
 }
 
 

@@ -234,6 +234,14 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     ),
     "source.requested": lambda d: f"{d['scheme']}, by {', '.join(d['secrets'])}",
     "source.configured": lambda d: f"{d['scheme']}, at {d['path']}",
+    "subscription.requested": lambda d: f"{', '.join(d['types'])} to {d['url']}",
+    "subscription.configured": lambda d: f"{', '.join(d['types'])} to {d['url']}",
+    "subscription.replay-requested": lambda d: f"after {d['since'] or d['after']}",
+    "subscription.replayed": lambda d: f"after {d['since'] or d['after']}, up to {d['until']}",
+    "subscription.undelivered": lambda d: (
+        f"{d['event_type']} {short_id(d['event'])} given up after {d['attempts']} tries: "
+        f"{d['reason']}"
+    ),
     "secret.set": lambda d: f"fingerprint {d['fingerprint']}, {d['values']} open, by {d['by']}",
     "secret.deleted": lambda d: f"fingerprint {d['fingerprint']}, by {d['by']}",
     "queue.requested": _quota,

@@ -24,6 +24,7 @@ from penstock.client.aio.nouns import (
     AsyncModels,
     AsyncSecrets,
     AsyncSources,
+    AsyncSubscriptions,
 )
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
@@ -77,6 +78,7 @@ class AsyncClient:
         self.source = AsyncSources(self)
         self.secret = AsyncSecrets(self)
         self.webhook = _plain(self, "webhook")
+        self.subscription = AsyncSubscriptions(self)
         self.deadletter = AsyncDeadLetters(self)
         self.projection = AsyncProjections(self)
 

@@ -29,6 +29,7 @@ from penstock.client.sync.nouns import (
     Models,
     Secrets,
     Sources,
+    Subscriptions,
 )
 from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
@@ -78,6 +79,7 @@ class Client:
         self.source = Sources(self)
         self.secret = Secrets(self)
         self.webhook = _plain(self, "webhook")
+        self.subscription = Subscriptions(self)
         self.deadletter = DeadLetters(self)
         self.projection = Projections(self)
 
