@@ -6,7 +6,7 @@ from pydantic import Field
 
 from penstock_schemas.event import ANYONE, Event, Value
 from penstock_schemas.names import Name
-from penstock_schemas.nouns.parts import Count, Positive, Reason, Refusal, ShortText, Time
+from penstock_schemas.nouns.parts import Count, Positive, Reason, Refusal, Time
 
 TYPES_MAX = 64
 HEADERS_MAX = 16
@@ -18,7 +18,7 @@ Pattern = Annotated[
     Field(
         pattern=r"^(\*|[a-z0-9][-a-z0-9]*)(\.(\*|[a-z0-9][-a-z0-9]*))?$",
         max_length=128,
-        description="An event type, or a pattern: `model.promoted`, `job.*`, `*.rejected`, `*`",
+        description="An event type or a pattern: `model.promoted`, `job.*`, `*.rejected`, `*`",
     ),
 ]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,128}$")]
@@ -145,9 +145,9 @@ class SubscriptionReplayed(Event):
 
     subscription: Name
     request: Request
-    after: Count
-    since: Time | None = None
-    until: Positive
+    after: Annotated[Count, Field(description="Sequence; only events above it")]
+    since: Annotated[Time | None, Field(description="Only events stored at or after it")] = None
+    until: Annotated[Positive, Field(description="Sequence; only events up to it")]
 
 
 class SubscriptionUndelivered(Event):
@@ -201,7 +201,7 @@ class SubscriptionRemoveRequested(Event):
     example = {"subscription": "promotions", "reason": "asked for"}
 
     subscription: Name
-    reason: ShortText = "asked for"
+    reason: Reason = "asked for"
 
 
 class SubscriptionRemoved(Event):
@@ -218,4 +218,4 @@ class SubscriptionRemoved(Event):
 
     subscription: Name
     request: Request
-    reason: ShortText
+    reason: Reason
