@@ -187,6 +187,9 @@ class Life(RuleBasedStateMachine):
         assert len(set(keys)) == len(keys)
         assert not was_failing or len(entries) <= 1
         self.flying += [entry.sequence for entry in entries]
+        wait = self.outbox.wait_seconds(self.now, ordered=True)
+        assert wait is None or wait > 0
+        assert wait is not None or self.flying or not self.outbox.entries, "sleeps for ever"
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())

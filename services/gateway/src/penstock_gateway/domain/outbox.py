@@ -2,7 +2,7 @@
 
 A value that is kept between processes; its owner tells it what happened and when. Rules:
 
-    a failed event      is tried again after 5 s, 30 s, 2 min, 10 min, 30 min, 2 h, … (`RETRIES`)
+    a failed event      is tried again after 5, 10, 20, 40 s, 2 min, 10 min, … (`RETRIES_SECONDS`)
     a failing receiver  (several failures, no success between) is asked with one event at a time,
                         at growing pauses of at most 5 min; its first success makes all due at once
     ordered             of the events about one thing only the oldest is tried
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 RETRIES_SECONDS = (
-    *(5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0),
+    *(5.0, 10.0, 20.0, 40.0, 120.0, 600.0, 1800.0, 7200.0),
     *(18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0),
 )
 """Pauses after the first, second, … failure of an event, seconds; then the last for ever."""
@@ -165,6 +165,13 @@ class Outbox:
         """When the next try is due; None where nothing waits that could be tried."""
         due = min(map(self._due, self.eligible(ordered)), default=None)
         return None if due is None else max(due, self.quiet_until)
+
+    def wait_seconds(self, now: float, ordered: bool) -> float | None:
+        """After `start` at `now`: when to start again though nothing happens; None where only what
+        happens can change anything. Both must be asked at one and the same time: what falls due
+        between two would be waited for without end."""
+        wake_at = self.wake_at(ordered)
+        return None if wake_at is None or wake_at <= now else wake_at - now
 
     def _due(self, entry: Entry) -> float:
         return 0.0 if self.failing else entry.due_at

@@ -254,15 +254,14 @@ class Courier:
         ordered = self._spec.ordered
         while not self._stopping:
             self._news.clear()
-            wake_at = None
+            wait_seconds = None
             if not self._spec.paused:
-                for entry in self._outbox.start(self._now(), ordered, CONCURRENCY):
+                now = self._now()
+                for entry in self._outbox.start(now, ordered, CONCURRENCY):
                     self._start(self._try(entry))
-                wake_at = self._outbox.wake_at(ordered)
+                wait_seconds = self._outbox.wait_seconds(now, ordered)
             with suppress(TimeoutError):
-                pause = None if wake_at is None else wake_at - self._now()
-                # What is due and was not started waits for a place, and that is news.
-                async with asyncio.timeout(pause if pause is not None and pause > 0 else None):
+                async with asyncio.timeout(wait_seconds):
                     await self._news.wait()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
