@@ -10,7 +10,9 @@ from penstock_schemas import (
     SubscriptionDisabled,
     SubscriptionRejected,
     SubscriptionRemoved,
+    SubscriptionRemoveRequested,
     SubscriptionReplayed,
+    SubscriptionReplayRequested,
     SubscriptionRequested,
     SubscriptionUndelivered,
 )
@@ -18,6 +20,12 @@ from penstock_schemas import (
 
 def _requested(row: Row, event: SubscriptionRequested, _: Recorded) -> Mapping[str, Any]:
     return {"reason": ""} if row["url"] else {"status": "requested", "reason": ""}
+
+
+def _asked(
+    row: Row, event: SubscriptionReplayRequested | SubscriptionRemoveRequested, _: Recorded
+) -> Mapping[str, Any]:
+    return {"reason": ""} if row["url"] else {"status": "unknown"}
 
 
 def _configured(row: Row, event: SubscriptionConfigured, _: Recorded) -> Mapping[str, Any]:
@@ -74,6 +82,8 @@ VIEW = View(
     },
     {
         SubscriptionRequested: _requested,
+        SubscriptionReplayRequested: _asked,
+        SubscriptionRemoveRequested: _asked,
         SubscriptionConfigured: _configured,
         SubscriptionRejected: _rejected,
         SubscriptionDisabled: _disabled,
