@@ -152,6 +152,7 @@ def test_the_machine_itself_is_not_reached_unless_the_settings_allow_it(
     run: ChaosRun, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PENSTOCK_GATEWAY_SUBSCRIPTION_NETWORKS")
+    run.endpoints()  # it is up, so that it can be killed
     run.restart()
     with client_of(run) as client:
         client.secret.set("out", SECRET)
