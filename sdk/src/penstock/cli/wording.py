@@ -24,16 +24,22 @@ STYLES: dict[Kind, str] = {
 }
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("requested", "queued", "waiting", "pending", "new"), "waiting"),
+    **dict.fromkeys(("replay-requested", "remove-requested"), "waiting"),
     **dict.fromkeys(("started", "placed", "running", "advanced", "checkpointed"), "running"),
-    **dict.fromkeys(("starting", "rolling", "searching", "judging", "received"), "running"),
+    **dict.fromkeys(
+        ("starting", "rolling", "searching", "judging", "received", "replayed"), "running"
+    ),
     **dict.fromkeys(("succeeded", "completed", "ready", "promoted", "registered"), "ok"),
     **dict.fromkeys(
         ("profiled", "materialized", "configured", "set", "fired", "active", "pushed", "committed"),
         "ok",
     ),
-    **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
+    **dict.fromkeys(("failed", "lost", "rolledback", "unreadable", "undelivered"), "failed"),
+    **dict.fromkeys(("disabled",), "failed"),
     **dict.fromkeys(("rejected", "refused", "demoted", "drained", "paused"), "attention"),
-    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested", "deleted"), "evicted"),
+    **dict.fromkeys(
+        ("preempted", "pruned", "cancelled", "cancel-requested", "deleted", "removed"), "evicted"
+    ),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
