@@ -40,7 +40,7 @@ GLANCE_SECONDS = 0.3
 PAGE = 500
 NOUNS = (
     *("dataset", "features", "job", "experiment", "trial", "model", "promotion"),
-    *("endpoint", "rollout", "trigger", "webhook", "source", "secret"),
+    *("endpoint", "rollout", "trigger", "webhook", "source", "secret", "subscription"),
 )
 
 

@@ -22,7 +22,10 @@ PAYLOAD_FORMAT = "application/schema+json;version=draft-2020-12"
 LISTENS: Mapping[str, tuple[str, ...]] = {
     "datasets": ("dataset.registered",),
     "features": ("dataset.profiled",),
-    "gateway": ("trigger.fire-requested", "trigger.pause-requested", "trigger.resume-requested"),
+    "gateway": (
+        *("subscription.remove-requested", "subscription.replay-requested"),
+        *("trigger.fire-requested", "trigger.pause-requested", "trigger.resume-requested"),
+    ),
     "scheduler": (
         *("job.queued", "job.succeeded", "job.failed", "job.cancelled", "job.cancel-requested"),
         *("node.registered", "node.drained", "node.lost", "queue.configured"),

@@ -24,6 +24,7 @@ from penstock.cli import (
     projection,
     secret,
     source,
+    subscription,
     trigger,
 )
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
@@ -44,6 +45,7 @@ _WITH_MORE_VERBS = {
     "source": source.register,
     "secret": secret.register,
     "trigger": trigger.register,
+    "subscription": subscription.register,
 }
 
 

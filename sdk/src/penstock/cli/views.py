@@ -87,6 +87,11 @@ VIEWS: dict[str, View] = {
         "penstock source declare NAME --scheme standard",
     ),
     "webhook": View("Verified deliveries from outside.", ("source", "kind", "delivery", "data")),
+    "subscription": View(
+        "Where events are sent.",
+        ("url", "types", "ordered", "secret", "undelivered"),
+        "penstock subscription add NAME URL --type model.promoted",
+    ),
     "secret": View(
         "Values that the platform alone reads.",
         ("fingerprint", "values", "by", "set_at"),

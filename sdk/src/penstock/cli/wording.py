@@ -25,18 +25,24 @@ STYLES: dict[Kind, str] = {
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("requested", "queued", "waiting", "pending", "new"), "waiting"),
     **dict.fromkeys(("fire-requested", "pause-requested", "resume-requested"), "waiting"),
+    **dict.fromkeys(("replay-requested", "remove-requested"), "waiting"),
     **dict.fromkeys(("started", "placed", "running", "advanced", "checkpointed"), "running"),
-    **dict.fromkeys(("starting", "rolling", "searching", "judging", "received"), "running"),
+    **dict.fromkeys(
+        ("starting", "rolling", "searching", "judging", "received", "replayed"), "running"
+    ),
     **dict.fromkeys(("succeeded", "completed", "ready", "promoted", "registered"), "ok"),
     **dict.fromkeys(
         ("profiled", "materialized", "configured", "set", "fired", "active", "pushed", "committed"),
         "ok",
     ),
-    **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
+    **dict.fromkeys(("failed", "lost", "rolledback", "unreadable", "undelivered"), "failed"),
+    **dict.fromkeys(("disabled",), "failed"),
     **dict.fromkeys(
         ("rejected", "refused", "demoted", "drained", "paused", "skipped"), "attention"
     ),
-    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested", "deleted"), "evicted"),
+    **dict.fromkeys(
+        ("preempted", "pruned", "cancelled", "cancel-requested", "deleted", "removed"), "evicted"
+    ),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -248,6 +254,14 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     ),
     "source.requested": lambda d: f"{d['scheme']}, by {', '.join(d['secrets'])}",
     "source.configured": lambda d: f"{d['scheme']}, at {d['path']}",
+    "subscription.requested": lambda d: f"{', '.join(d['types'])} to {d['url']}",
+    "subscription.configured": lambda d: f"{', '.join(d['types'])} to {d['url']}",
+    "subscription.replay-requested": lambda d: f"after {d['since'] or d['after']}",
+    "subscription.replayed": lambda d: f"after {d['since'] or d['after']}, up to {d['until']}",
+    "subscription.undelivered": lambda d: (
+        f"{d['event_type']} {short_id(d['event'])} given up after {d['attempts']} tries: "
+        f"{d['reason']}"
+    ),
     "secret.set": lambda d: f"fingerprint {d['fingerprint']}, {d['values']} open, by {d['by']}",
     "secret.deleted": lambda d: f"fingerprint {d['fingerprint']}, by {d['by']}",
     "queue.requested": _quota,

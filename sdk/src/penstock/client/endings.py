@@ -18,6 +18,9 @@ _GOOD = {
     "rollout": ("rollout.completed",),
     "queue": ("queue.configured",),
     "source": ("source.configured",),
+    "subscription": (
+        *("subscription.configured", "subscription.replayed", "subscription.removed"),
+    ),
 }
 _BAD = {
     "dataset": ("dataset.rejected",),
@@ -30,6 +33,7 @@ _BAD = {
     "rollout": ("rollout.rolledback",),
     "queue": ("queue.rejected",),
     "source": ("source.rejected",),
+    "subscription": ("subscription.rejected",),
 }
 WAITABLE = frozenset(_GOOD)
 

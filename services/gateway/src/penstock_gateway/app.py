@@ -1,5 +1,7 @@
 """The composition root of the gateway."""
 
+import random
+from collections.abc import Callable
 from functools import partial
 
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
@@ -13,10 +15,17 @@ from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.adapters.http_server import UvicornServer
 from penstock_gateway.adapters.postgres_rows import postgres_rows
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
-from penstock_gateway.domain import sources
+from penstock_gateway.domain import sources, subscriptions
+from penstock_gateway.domain.reach import Reach, reach_of
 from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.domain.state import NOUNS
-from penstock_gateway.handlers import TriggerDesk, audit, on_source_requested
+from penstock_gateway.domain.subscriptions import SubscriptionBook
+from penstock_gateway.handlers import (
+    TriggerDesk,
+    audit,
+    on_source_requested,
+    on_subscription_wish,
+)
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
 from penstock_gateway.http.following import FeedingFold
@@ -28,9 +37,17 @@ from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.secrets import tell_all
 from penstock_gateway.http.streams import Streams
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
-from penstock_gateway.ports import RowStore, Server
+from penstock_gateway.ports import RowStore, Server, WebhookSender
 from penstock_gateway.settings import GatewaySettings
-from penstock_schemas import SourceRequested, filter_of
+from penstock_gateway.supervisor.couriers import Couriers
+from penstock_schemas import (
+    SourceRequested,
+    SubscriptionRemoveRequested,
+    SubscriptionReplayRequested,
+    SubscriptionRequested,
+    filter_of,
+    new_id,
+)
 
 AUDIT_CONSUMER = "gateway-audit"
 
@@ -49,7 +66,19 @@ def make_sealer(settings: GatewaySettings) -> Sealer | None:
     return read_key_file(settings.secrets_key_file) if settings.secrets_key_file else None
 
 
-def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None = None) -> Context:
+def make_sender(reach: Reach) -> WebhookSender:
+    """The HTTP client of deliveries; imported with the first of them, for it costs memory."""
+    from penstock_gateway.adapters.guarded_http import GuardedHttp  # noqa: PLC0415
+
+    return GuardedHttp(reach)
+
+
+def make_context(
+    settings: GatewaySettings,
+    ports: Ports,
+    store: RowStore | None = None,
+    sender: Callable[[], WebhookSender] | None = None,
+) -> Context:
     """What the API stands on; raises `ChassisError` for a sealing key that is none."""
     store = store or make_store(settings)
     filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
@@ -67,6 +96,8 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
         sources=book,
         secrets=secrets,
         keyring=Keyring(secrets, book),
+        subscriptions=Fold({"subscription", "secret"}, SubscriptionBook(), subscriptions.evolve),
+        make_sender=sender or partial(make_sender, reach_of(settings.subscription_networks)),
     )
 
 
@@ -75,11 +106,25 @@ def build(
     ports: Ports,
     server: Server | None = None,
     store: RowStore | None = None,
+    sender: Callable[[], WebhookSender] | None = None,
 ) -> Service:
     """The gateway on its ports."""
-    context = make_context(settings, ports, store)
+    context = make_context(settings, ports, store, sender)
     projector = context.reading.projector
     source_desk = Decider("gateway", ports.log, ports.clock, context.sources)
+    subscription_desk = Decider("gateway", ports.log, ports.clock, context.subscriptions)
+    on_wish = partial(
+        on_subscription_wish, subscription_desk, reach_of(settings.subscription_networks)
+    )
+    couriers = Couriers(
+        ports,
+        subscription_desk,
+        context.make_sender,
+        context.keyring.values,
+        random.random,
+        settings.subscription_give_up_seconds,
+        holder=new_id(),
+    )
     server = server or UvicornServer(settings.host, settings.port)
     everything = ("penstock.>",)
 
@@ -89,14 +134,20 @@ def build(
 
     return Service(
         name="gateway",
-        folds=[context.fold, context.sources],
+        folds=[context.fold, context.sources, context.subscriptions],
         serial="all",
-        handlers={SourceRequested: partial(on_source_requested, source_desk)},
+        handlers={
+            SourceRequested: partial(on_source_requested, source_desk),
+            SubscriptionRequested: on_wish,
+            SubscriptionReplayRequested: on_wish,
+            SubscriptionRemoveRequested: on_wish,
+        },
         background=[
             projector.run,
             context.triggers.run,
             partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
             partial(tell_all, context),
+            couriers.run,
             partial(server.serve, make_application(context), context.streams.stop),
         ],
         close=close,

@@ -1,6 +1,7 @@
 """What the gateway asks of the world beside the ports of the chassis."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penstock_gateway.domain.projected import Batch, Checkpoint, Comparison, Page, Query, Standing
@@ -30,6 +31,37 @@ class Checkpoints(Protocol):
 
     async def saved(self, name: str) -> Checkpoint | None:
         """See `RowStore.saved`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one try of a delivery."""
+
+    status: int
+    """The HTTP status; 0 where no answer came."""
+    error: str = ""
+    """Why none came, or why it is no success, for a person; empty for a success."""
+    milliseconds: float = 0.0
+    retry_after_seconds: float | None = None
+    """How long the receiver asked us to stay away."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver took the delivery."""
+        return 200 <= self.status < 300
+
+
+class WebhookSender(Protocol):
+    """Posts deliveries to URLs that anyone may have named."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Try once, within a bound of time. Whatever the receiver does is an answer, never an
+        exception; so is the refusal to connect to an address that must not be reached."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
         ...
 
 

@@ -6,6 +6,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from penstock_chassis.settings import ServiceSettings
+from penstock_gateway.domain.outbox import GIVE_UP_SECONDS
+from penstock_gateway.domain.reach import reach_of
 
 READ_MODEL_FILE = "read-model.sqlite"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
@@ -44,8 +46,20 @@ class GatewaySettings(ServiceSettings):
     """Where people reach this API; empty: as it listens."""
     serving_url: str = "http://127.0.0.1:7361"
     """Where they reach the endpoints."""
+    subscription_networks: tuple[str, ...] = ()
+    """Networks that subscriptions may reach beside the public internet (JSON list, e.g.
+    ["10.1.0.0/16", "127.0.0.0/8"]); they alone are reached without TLS."""
+    subscription_give_up_seconds: float = Field(default=GIVE_UP_SECONDS, ge=60)
+    """How long deliveries that fail are tried again before an event is given up, or a subscription
+    of which nothing gets through is disabled, in seconds."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The bus, as it is told to those who ask for it."""
+
+    @field_validator("subscription_networks")
+    @classmethod
+    def _readable_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        reach_of(value)  # its ValueError says which one is none
+        return value
 
     @field_validator("database_url")
     @classmethod

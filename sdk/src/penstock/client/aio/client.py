@@ -25,6 +25,7 @@ from penstock.client.aio.nouns import (
     AsyncModels,
     AsyncSecrets,
     AsyncSources,
+    AsyncSubscriptions,
     AsyncTriggers,
 )
 from penstock.client.aio.projections import AsyncProjections
@@ -81,6 +82,7 @@ class AsyncClient:
         self.secret = AsyncSecrets(self)
         self.trigger = AsyncTriggers(self)
         self.webhook = _plain(self, "webhook")
+        self.subscription = AsyncSubscriptions(self)
         self.deadletter = AsyncDeadLetters(self)
         self.projection = AsyncProjections(self)
 

@@ -32,6 +32,7 @@ from penstock.client.sync.nouns import (
     Models,
     Secrets,
     Sources,
+    Subscriptions,
     Triggers,
 )
 from penstock.client.sync.projections import Projections
@@ -82,6 +83,7 @@ class Client:
         self.secret = Secrets(self)
         self.trigger = Triggers(self)
         self.webhook = _plain(self, "webhook")
+        self.subscription = Subscriptions(self)
         self.deadletter = DeadLetters(self)
         self.projection = Projections(self)
 

@@ -265,6 +265,79 @@ class Secrets(Noun):
         self._transport.send("DELETE", self._path(name), headers=headers)
 
 
+class Subscriptions(Noun):
+    """`client.subscription`: which events are sent to whose URL."""
+
+    noun = "subscription"
+
+    def add(
+        self,
+        name: str,
+        url: str,
+        types: Sequence[str],
+        *,
+        secret: str | None = None,
+        ordered: bool = False,
+        headers: Mapping[str, str] | None = None,
+        paused: bool = False,
+    ) -> Wish:
+        """Ask for a subscription, for a change of it, or for it to begin anew where it was
+        disabled.
+
+        `types` are event types or patterns (`job.*`); `secret` names the secret that signs, the
+        subscription's own name without it.
+        """
+        from penstock_schemas import SubscriptionRequested  # noqa: PLC0415
+
+        return self._ask(
+            SubscriptionRequested(
+                subscription=name,
+                url=url,
+                types=tuple(types),
+                secret=secret or name,
+                ordered=ordered,
+                headers=dict(headers or {}),
+                paused=paused,
+            )
+        )
+
+    def remove(self, name: str, *, reason: str = "asked for") -> Wish:
+        """Ask for its end; what waits is forgotten."""
+        from penstock_schemas import SubscriptionRemoveRequested  # noqa: PLC0415
+
+        return self._ask(SubscriptionRemoveRequested(subscription=name, reason=reason))
+
+    def replay(
+        self,
+        name: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        since: Moment = None,
+    ) -> Wish:
+        """Ask that what matches in a stretch of the log is sent again, under the same ids.
+
+        `after` and `until` are sequences of the log, `since` is a time.
+        """
+        from penstock_schemas import SubscriptionReplayRequested  # noqa: PLC0415
+
+        request = {"subscription": name, "after": after, "until": until, "since": since}
+        return self._ask(SubscriptionReplayRequested.model_validate(request))
+
+    def deliveries(
+        self, name: str, *, failed: bool | None = None, after: int = 0, limit: int = 100
+    ) -> dict[str, Any]:
+        """A page of its tries (`items`, oldest first; `next` is the `after` of the following page)
+        and what waits (`outbox`)."""
+        flag = None if failed is None else str(failed).lower()
+        params = {"failed": flag, "after": after, "limit": limit}
+        return dict(self._transport.get(self._path(name, "delivery"), params))
+
+    def test(self, name: str) -> dict[str, Any]:
+        """Post a delivery of no event now; what came of it."""
+        return dict(self._transport.post(self._path(name, "test")))
+
+
 class DeadLetters:
     """`client.deadletter`: messages that no try could handle, of every namespace."""
 

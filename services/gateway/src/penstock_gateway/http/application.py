@@ -15,6 +15,7 @@ from penstock_gateway.http import (
     publish,
     rows,
     secrets,
+    subscriptions,
     triggers,
     webhooks,
 )
@@ -29,6 +30,7 @@ ROUTES = [
     *deadletters.ROUTES,
     *webhooks.ROUTES,
     *secrets.ROUTES,
+    *subscriptions.ROUTES,
     *events.ROUTES,
     *publish.ROUTES,
     *objects.ROUTES,

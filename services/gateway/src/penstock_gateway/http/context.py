@@ -1,5 +1,6 @@
 """What the routes of the API stand on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -7,12 +8,14 @@ from starlette.requests import Request
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports, Secrets
 from penstock_gateway.domain.sources import SourceBook
+from penstock_gateway.domain.subscriptions import SubscriptionBook
 from penstock_gateway.handlers import TriggerDesk
 from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.keyring import Keyring
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.streams import Streams
+from penstock_gateway.ports import WebhookSender
 from penstock_gateway.settings import GatewaySettings
 
 SOURCE = "penstock/gateway"
@@ -32,6 +35,8 @@ class Context:
     sources: Fold[SourceBook]
     secrets: Secrets
     keyring: Keyring
+    subscriptions: Fold[SubscriptionBook]
+    make_sender: Callable[[], WebhookSender]
 
 
 def context_of(request: Request) -> Context:

@@ -22,6 +22,7 @@ from penstock_gateway.nouns import (
     rollout,
     secret,
     source,
+    subscription,
     trial,
     trigger,
     webhook,
@@ -46,6 +47,7 @@ VIEWS: Mapping[str, View] = {
         trigger,
         source,
         webhook,
+        subscription,
         secret,
     )
 }

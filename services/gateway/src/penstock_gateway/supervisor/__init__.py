@@ -1,0 +1,1 @@
+"""What keeps going beside the handlers: a courier for each subscription."""
