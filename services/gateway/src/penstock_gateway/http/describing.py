@@ -114,6 +114,10 @@ PARAMETERS: Mapping[str, Parameter] = {
         {"type": "string", "pattern": NAME_PATTERN, "maxLength": NAME_LENGTH_MAX},
     ),
     "event": Parameter("The sequence of an event, or its id"),
+    "failed": Parameter(
+        "Only tries that were not taken (`true`), or only those that were (`false`)",
+        {"type": "string", "enum": ["true", "false"]},
+    ),
     "uri": Parameter("The object's address, as the upload gave it"),
     "digest": Parameter("The object's digest, as the upload gave it"),
     "size_bytes": Parameter("The object's size, as the upload gave it", _number(0)),

@@ -15,6 +15,7 @@ from penstock_gateway.domain.subscriptions import Live
 from penstock_gateway.domain.view import utc_text
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
+from penstock_gateway.http.describing import Answer, describes
 from penstock_gateway.http.parameters import SEQUENCE_MAX, limit_of, name_of, namespace_of, number
 from penstock_gateway.http.problems import Problem
 from penstock_gateway.http.rows import find_row
@@ -27,6 +28,12 @@ TEST_TYPE = "subscription.test"
 FLAGS = {"": None, "true": True, "false": False}
 
 
+@describes(
+    Answer("`items`: number, time, status and error of each try; `next`; and the `outbox`"),
+    query=("failed", "after", "limit"),
+    problems=(400, 404),
+    all_namespaces=False,
+)
 async def list_deliveries(request: Request) -> Response:
     """The tries of a subscription, oldest first, as long as the telemetry keeps them; and what
     waits. `failed=true` are those that were not taken, `false` those that were."""
@@ -49,6 +56,7 @@ async def list_deliveries(request: Request) -> Response:
     )
 
 
+@describes(Answer("What came of it"), problems=(400, 404, 409))
 async def send_test(request: Request) -> Response:
     """Post a delivery of no event now, once, and say what came of it."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
