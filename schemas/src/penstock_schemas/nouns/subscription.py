@@ -63,7 +63,6 @@ class SubscriptionRequested(Event, SubscriptionSpec):
     type = "subscription.requested"
     key = "subscription"
     owner = ANYONE
-    declarative = True
     example = {
         "subscription": "promotions",
         "url": "https://hooks.example.org/penstock",
