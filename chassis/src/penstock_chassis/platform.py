@@ -177,9 +177,15 @@ def settings_for(
 ) -> ServiceSettings:
     """The settings of a service: what is given, else its environment, else its defaults.
 
-    A field that has the name of a platform setting takes its value.
+    A field that has the name of a platform setting takes its value, unless the service's own
+    variable is set.
     """
-    shared = set(type(platform).model_fields) & set(spec.settings.model_fields)
+    prefix = spec.settings.model_config.get("env_prefix", "")
+    shared = {
+        name
+        for name in set(type(platform).model_fields) & set(spec.settings.model_fields)
+        if f"{prefix}{name}".upper() not in os.environ
+    }
     made: ServiceSettings = spec.settings(
         **({name: getattr(platform, name) for name in shared} | dict(given))
     )

@@ -1,5 +1,13 @@
 """The contracts, one file a noun. Importing this package registers all of them."""
 
+from penstock_schemas.nouns.access import (
+    CredentialIssued,
+    CredentialRevoked,
+    MemberAdded,
+    MemberRemoved,
+    TokenIssued,
+    TokenRevoked,
+)
 from penstock_schemas.nouns.cluster import (
     NodeDrained,
     NodeLost,
@@ -90,6 +98,8 @@ __all__ = [
     "Action",
     "Categorical",
     "ColumnProfile",
+    "CredentialIssued",
+    "CredentialRevoked",
     "DatasetProfiled",
     "DatasetRegistered",
     "DatasetRejected",
@@ -120,6 +130,8 @@ __all__ = [
     "JobStarted",
     "JobSucceeded",
     "Lineage",
+    "MemberAdded",
+    "MemberRemoved",
     "ModelDemoted",
     "ModelPromoted",
     "ModelRegistered",
@@ -146,6 +158,8 @@ __all__ = [
     "RolloutStarted",
     "SourceFile",
     "TableProfile",
+    "TokenIssued",
+    "TokenRevoked",
     "TrialCompleted",
     "TrialFailed",
     "TrialPruned",

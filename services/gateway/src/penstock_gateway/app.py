@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from penstock_chassis.adapters.access import account_fold, make_bearers
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.decider import Decider
 from penstock_chassis.ports import ConsumerSpec, Ports
@@ -42,6 +43,7 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
     store = store or make_store(settings)
     filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
     projector = Projector(ports.log, store, PROJECTION, filters)
+    accounts = account_fold()
     return Context(
         settings=settings,
         ports=ports,
@@ -49,6 +51,8 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
         reading=Reading(projector, History(ports.log, PROJECTION)),
         rebuilding=Rebuilding(projector),
         streams=Streams(ports.log),
+        accounts=accounts,
+        bearers=make_bearers(settings, accounts, ports.clock),
         senders={
             sender: StandardWebhooksVerifier(secrets)
             for sender, secrets in settings.read_webhook_secrets().items()
@@ -75,7 +79,7 @@ def build(
 
     return Service(
         name="gateway",
-        folds=[context.fold],
+        folds=[context.fold, context.accounts],
         serial="all",
         handlers={TriggerRequested: partial(on_trigger_requested, desk, compile_cel)},
         background=[

@@ -8,16 +8,16 @@ from typing import Any
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from penstock_chassis.accounts import LOOPBACK_HOSTS, AccessSettings, refuse_open_host
 from penstock_chassis.settings import ServiceSettings
 from penstock_schemas import is_name
 
 READ_MODEL_FILE = "read-model.sqlite"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANY_HOST = "*"
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(AccessSettings, ServiceSettings):
     """Where the gateway listens, whom it believes, and what it tells of the platform."""
 
     model_config = SettingsConfigDict(
@@ -70,6 +70,7 @@ class GatewaySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _reachable_only_on_purpose(self) -> "GatewaySettings":
+        refuse_open_host(self.host, self.auth)
         if self.host not in LOOPBACK_HOSTS and not self.allowed_hosts:
             raise ValueError(
                 f"host {self.host} is not a loopback address: name the hosts under which the API "

@@ -16,7 +16,13 @@ CONFLICTS_MAX = 20
 
 
 async def append_once(
-    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+    context: Context,
+    event: Event,
+    namespace: str,
+    id: str,
+    *,
+    source: str = SOURCE,
+    traceparent: str | None = None,
 ) -> Appended:
     """Append an event under `id` unless its aggregate has one of that id, for ever.
 
@@ -29,7 +35,7 @@ async def append_once(
             if stored.headers.get("ce-id") == id:
                 return Appended(stored.sequence, duplicate=True)
         guard = Guard(filter, standing[-1].sequence if standing else 0)
-        message = _message(context, event, namespace, id, SOURCE, guard, traceparent)
+        message = _message(context, event, namespace, id, source, guard, traceparent)
         with suppress(Conflict):  # somebody appended to the same thing in between: look again
             return await _insist(context, message)
     raise Unavailable("others write to the same thing without pause; try again")
@@ -52,10 +58,16 @@ async def append_first(
 
 
 async def append_new(
-    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+    context: Context,
+    event: Event,
+    namespace: str,
+    id: str,
+    *,
+    source: str = SOURCE,
+    traceparent: str | None = None,
 ) -> Appended:
     """Append an event under a fresh id."""
-    message = _message(context, event, namespace, id, SOURCE, None, traceparent)
+    message = _message(context, event, namespace, id, source, None, traceparent)
     return await _insist(context, message)
 
 

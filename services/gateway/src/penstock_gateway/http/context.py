@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from penstock_chassis.accounts import AccountBook, Bearers
+from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports
 from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.reading import Reading
@@ -26,6 +28,8 @@ class Context:
     reading: Reading
     rebuilding: Rebuilding
     streams: Streams
+    accounts: Fold[AccountBook]
+    bearers: Bearers
     senders: Mapping[tuple[str, str], SignatureVerifier]
     """By namespace and source."""
 
@@ -35,3 +39,10 @@ def context_of(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)
     return context
+
+
+def source_of(request: Request) -> str:
+    """What the envelope of an event says of who asked for it."""
+    if context_of(request).bearers.open:
+        return SOURCE
+    return f"{SOURCE}/{request.state.principal.account}"

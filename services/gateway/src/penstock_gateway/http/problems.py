@@ -14,7 +14,7 @@ from penstock_gateway.http.answers import dump
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "Bad request",
-    401: "Not signed by the sender",
+    401: "Not recognised",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -49,7 +49,7 @@ def problem_response(problem: Problem) -> Response:
         body["field"] = problem.field
     if problem.hint:
         body["hint"] = problem.hint
-    headers = {"retry-after": "1"} if problem.status == 503 else None
+    headers = {503: {"retry-after": "1"}, 401: {"www-authenticate": "Bearer"}}.get(problem.status)
     return Response(dump(body), problem.status, headers, MEDIA_TYPE)
 
 

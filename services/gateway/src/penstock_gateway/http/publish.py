@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from penstock_gateway.http.access import require_wish
 from penstock_gateway.http.answers import dump, json_response
 from penstock_gateway.http.appending import append_new, append_once
-from penstock_gateway.http.context import context_of
+from penstock_gateway.http.context import context_of, source_of
 from penstock_gateway.http.parameters import json_object, namespace_of
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import (
@@ -36,14 +37,19 @@ async def publish(request: Request) -> Response:
             400, f"the key has not 1 to {KEY_LENGTH_MAX} characters", field="idempotency-key"
         )
     event = _event(await json_object(request))
+    require_wish(request, event)
     trace = request.headers.get("traceparent", "")
     traceparent = trace if _TRACEPARENT.fullmatch(trace) else None
     if key is None:
         id = new_id()
-        appended = await append_new(context, event, namespace, id, traceparent=traceparent)
+        appended = await append_new(
+            context, event, namespace, id, source=source_of(request), traceparent=traceparent
+        )
     else:
         id = derived_id(f"{namespace}\n{event.type}\n{event.id}\n{key}", "idempotency key")
-        appended = await append_once(context, event, namespace, id, traceparent=traceparent)
+        appended = await append_once(
+            context, event, namespace, id, source=source_of(request), traceparent=traceparent
+        )
     receipt = {"id": id, "sequence": appended.sequence, "duplicate": appended.duplicate}
     return json_response(receipt, 202)
 

@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from penstock_gateway.domain.read_model import Projection
 from penstock_gateway.domain.view import View
 from penstock_gateway.nouns import (
+    credential,
     dataset,
     endpoint,
     experiment,
     features,
     job,
+    member,
     model,
     node,
     plan,
     promotion,
     queue,
     rollout,
+    token,
     trial,
     trigger,
     webhook,
@@ -43,6 +46,9 @@ VIEWS: Mapping[str, View] = {
         rollout,
         trigger,
         webhook,
+        member,
+        token,
+        credential,
     )
 }
 

@@ -1,0 +1,103 @@
+"""Credentials for the bus itself over HTTP: a key pair a holder, made here, told once.
+
+The server knows the public key alone, and so does the log; each connection proves that it holds
+the other half by signing what the server makes up (NKeys, Ed25519).
+"""
+
+import os
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from penstock_gateway.http.access import principal_of
+from penstock_gateway.http.accounts import body_of_fields, checked, settled
+from penstock_gateway.http.answers import json_response
+from penstock_gateway.http.appending import append_first, append_once
+from penstock_gateway.http.context import context_of, source_of
+from penstock_gateway.http.parameters import json_object, name_of, namespace_of
+from penstock_gateway.http.problems import Problem
+from penstock_schemas import (
+    SYSTEM_NAMESPACE,
+    CredentialIssued,
+    CredentialRevoked,
+    derived_id,
+    new_id,
+)
+
+SEED_BYTES = 32
+
+
+async def create_credential(request: Request) -> Response:
+    """Make a key pair for the bus; its secret half is told this once."""
+    context, namespace = context_of(request), namespace_of(request, writes=True)
+    if namespace == SYSTEM_NAMESPACE:
+        raise Problem(
+            422, f"{SYSTEM_NAMESPACE} is the platform's own: no credentials", field="namespace"
+        )
+    body = body_of_fields(await json_object(request), {"kind", "role", "description"})
+    if body.get("kind", "nats") != "nats":
+        raise Problem(
+            422,
+            "the gateway makes credentials of the kind nats",
+            field="kind",
+            hint="objects: presigned addresses, GET /v1/<namespace>/object/address",
+        )
+    seed, public_key = _key_pair()
+    event = checked(
+        CredentialIssued,
+        credential=new_id(),
+        kind="nats",
+        role=body.get("role", "viewer"),
+        public_key=public_key,
+        description=body.get("description", ""),
+        by=principal_of(request).account,
+    )
+    if event.role == "admin":
+        raise Problem(
+            422, "a credential is viewer or editor; who is admin asks the gateway", field="role"
+        )
+    appended = await append_first(context, event, namespace, new_id(), source_of(request))
+    await settled(context, appended.sequence)
+    told: dict[str, Any] = {
+        "credential": event.credential,
+        "kind": event.kind,
+        "namespace": namespace,
+        "role": event.role,
+        "public_key": public_key,
+        "seed": seed,
+        "sequence": appended.sequence,
+    }
+    return json_response(told, 201)
+
+
+async def revoke_credential(request: Request) -> Response:
+    """Refuse a key from now on. Again is harmless."""
+    context, namespace = context_of(request), namespace_of(request, writes=True)
+    id = name_of(request)
+    issued = await context.ports.log.read(f"penstock.{namespace}.credential.issued.{id}", limit=1)
+    if not issued:
+        raise Problem(404, f"there is no credential {id!r} in {namespace}", field="id")
+    reason = request.query_params.get("reason", "")
+    by = principal_of(request).account
+    event = checked(CredentialRevoked, credential=id, reason=reason, by=by)
+    event_id = derived_id(f"{namespace}/{id}", "credential revoked")
+    source = source_of(request)
+    appended = await append_once(context, event, namespace, event_id, source=source)
+    await settled(context, appended.sequence)
+    return json_response({"credential": id, "sequence": appended.sequence})
+
+
+def _key_pair() -> tuple[str, str]:
+    """A fresh seed and its public key."""
+    import nkeys  # noqa: PLC0415 - loads a library of cryptography
+
+    seed = nkeys.encode_seed(os.urandom(SEED_BYTES), nkeys.PREFIX_BYTE_USER)
+    return bytes(seed).decode(), nkeys.from_seed(bytearray(seed)).public_key.decode()
+
+
+ROUTES = [
+    Route("/v1/{namespace}/credential", create_credential, methods=["POST"]),
+    Route("/v1/{namespace}/credential/{id}", revoke_credential, methods=["DELETE"]),
+]
