@@ -39,11 +39,11 @@ def folded(history: Sequence[StoredMessage]) -> dict[str, str]:
 
 
 def _folds(name: str, history: Sequence[StoredMessage]) -> Any:
-    """The state of a service's one fold."""
+    """The state of a service's own fold, its first; accounts, beside it, are no service's own."""
     spec = load_service(name)
     with tempfile.TemporaryDirectory() as work:
         service = spec.build(spec.settings(work_dir=Path(work)), SimWorld().ports(name))
-    (fold,) = service.folds
+    fold = service.folds[0]
     for message in _of(fold, history):
         fold.apply(message)
     return plain(fold.state)

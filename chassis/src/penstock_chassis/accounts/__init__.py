@@ -12,7 +12,7 @@ from penstock_chassis.accounts.settings import (
     ClaimRoles,
     refuse_open_host,
 )
-from penstock_chassis.accounts.tokens import hash_of, make_token, well_formed
+from penstock_schemas.tokens import hash_of, make_token, well_formed
 
 __all__ = [
     "LOCAL",

@@ -13,9 +13,9 @@ from typing import Protocol
 from penstock_chassis.accounts.book import AccountBook, principal_of
 from penstock_chassis.accounts.principal import LOCAL, Principal, greatest
 from penstock_chassis.accounts.settings import ClaimRoles
-from penstock_chassis.accounts.tokens import PREFIX, hash_of, well_formed
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Clock
+from penstock_schemas.tokens import PREFIX, hash_of, well_formed
 
 SCHEME = "bearer"
 HEADER_LENGTH_MAX = 16_384

@@ -9,8 +9,8 @@ from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock_chassis.accounts.principal import ROLES
-from penstock_chassis.accounts.tokens import PREFIX, hash_of, well_formed
 from penstock_schemas import is_name
+from penstock_schemas.tokens import PREFIX, hash_of, well_formed
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HEXADECIMAL_LENGTH = 64

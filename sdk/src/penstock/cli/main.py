@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import dataset, deadletter, endpoint, event, experiment, job, model, projection
+from penstock.cli import (
+    access,
+    dataset,
+    deadletter,
+    endpoint,
+    event,
+    experiment,
+    job,
+    model,
+    projection,
+)
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
 
@@ -28,6 +38,9 @@ _WITH_MORE_VERBS = {
     "job": job.register,
     "model": model.register,
     "endpoint": endpoint.register,
+    "member": access.register_member,
+    "token": access.register_token,
+    "credential": access.register_credential,
 }
 
 
@@ -44,6 +57,7 @@ def make_app() -> typer.Typer:
     app.callback()(_everywhere)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
+    access.register(app)
     _add(app, "event", "The log: follow, read, draw, publish.", event.register)
     for noun, view in VIEWS.items():
         group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))

@@ -81,6 +81,19 @@ VIEWS: dict[str, View] = {
         ("on", "when", "fired", "last_fired_at"),
         "penstock event publish trigger.requested @trigger.json",
     ),
+    "member": View(
+        "Who has which role here.", ("role", "by"), "penstock member add ACCOUNT --role editor"
+    ),
+    "token": View(
+        "API tokens: what they are for and until when.",
+        ("account", "role", "namespaces", "expires_at", "description", "by"),
+        "penstock token create",
+    ),
+    "credential": View(
+        "Key pairs that open the bus itself.",
+        ("kind", "role", "public_key", "description", "by"),
+        "penstock credential create",
+    ),
     "webhook": View("Verified deliveries from outside.", ("source", "delivery", "data")),
 }
 _NUMBERS = (int, float)

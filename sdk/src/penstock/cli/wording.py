@@ -30,6 +30,8 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         ("profiled", "materialized", "configured", "fired", "active", "pushed", "committed"), "ok"
     ),
+    **dict.fromkeys(("issued", "added", "member"), "ok"),
+    **dict.fromkeys(("revoked", "removed"), "evicted"),
     **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
     **dict.fromkeys(("rejected", "refused", "demoted", "drained", "paused"), "attention"),
     **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested"), "evicted"),
@@ -228,6 +230,12 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     ),
     "trigger.requested": lambda d: f"on {d['on']}, when {d.get('when', 'true')}",
     "trigger.fired": lambda d: f"for {d['cause_type']}: {d['produced_type']} {d['produced_id']}",
+    "member.added": lambda d: f"{d['role']}, by {d['by']}",
+    "member.removed": lambda d: f"by {d['by']}",
+    "token.issued": lambda d: f"for {d['account']}, {d['role']}, until {d['expires_at']}",
+    "token.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
+    "credential.issued": lambda d: f"{d['kind']}, {d['role']}, by {d['by']}",
+    "credential.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
     "webhook.received": lambda d: f"from {d['source']}: {json.dumps(d['data'])}",
     "queue.requested": _quota,
     "queue.configured": _quota,

@@ -5,7 +5,8 @@ included.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -61,7 +62,9 @@ async def put_member(request: Request) -> Response:
     body = body_of_fields(await json_object(request), {"role"})
     if member in RESERVED:
         raise Problem(422, f"{member} is not a name that an account may have", field="id")
-    event = checked(MemberAdded, member=member, role=body.get("role"), by=_by(request))
+    with faults_by_field():
+        fields = {"member": member, "role": body.get("role"), "by": _by(request)}
+        event = MemberAdded.model_validate(fields)
     return await _told(context, request, event, namespace, {"member": member, "role": event.role})
 
 
@@ -76,27 +79,30 @@ async def remove_member(request: Request) -> Response:
 
 
 async def create_token(request: Request) -> Response:
-    """Make a token of one's own or, as an admin, of another member; it is told this once."""
+    """Make a token: as an admin of any member, as somebody signed in (OIDC) one's own."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
     principal = principal_of(request)
     fields = {"account", "role", "expires_in_seconds", "description", "namespaces"}
     body = body_of_fields(await json_object(request), fields)
     account = checked_name(str(body.get("account", principal.account)), "account")
-    if account != principal.account:
+    if account != principal.account or principal.via.startswith("token"):
+        # A token that makes tokens would never expire: whoever finds one could go on for ever.
         require(request, "admin")
     seconds = _seconds(body.get("expires_in_seconds", EXPIRES_SECONDS_DEFAULT))
     secret = make_token()
-    event = checked(
-        TokenIssued,
-        token=new_id(),
-        account=account,
-        role=body.get("role", "viewer"),
-        namespaces=body.get("namespaces", ()),
-        hash=hash_of(secret),
-        expires_at=context.ports.clock.now() + timedelta(seconds=seconds),
-        description=body.get("description", ""),
-        by=_by(request),
-    )
+    with faults_by_field():
+        event = TokenIssued.model_validate(
+            {
+                "token": new_id(),
+                "account": account,
+                "role": body.get("role", "viewer"),
+                "namespaces": body.get("namespaces", ()),
+                "hash": hash_of(secret),
+                "expires_at": context.ports.clock.now() + timedelta(seconds=seconds),
+                "description": body.get("description", ""),
+                "by": _by(request),
+            }
+        )
     _check_reach(context, principal, namespace, event)
     appended = await append_first(context, event, namespace, new_id(), source_of(request))
     await settled(context, appended.sequence)
@@ -124,7 +130,8 @@ async def revoke_token(request: Request) -> Response:
         hint = "GET /v1/<namespace>/token lists them"
         raise Problem(404, f"there is no token {id!r} in {namespace}", field="id", hint=hint)
     reason = request.query_params.get("reason", "")
-    event = checked(TokenRevoked, token=id, reason=reason, by=_by(request))
+    with faults_by_field():
+        event = TokenRevoked(token=id, reason=reason, by=_by(request))
     event_id = derived_id(f"{namespace}/{id}", "token revoked")
     source = source_of(request)
     appended = await append_once(context, event, namespace, event_id, source=source)
@@ -160,10 +167,11 @@ def _check_reach(
             )
 
 
-def checked(contract: Any, **fields: Any) -> Any:
-    """The event; each fault names its field."""
+@contextmanager
+def faults_by_field() -> Iterator[None]:
+    """What is not valid about an event is refused by its field."""
     try:
-        return contract.model_validate(fields)
+        yield
     except ValidationError as error:
         fault = error.errors()[0]
         raise Problem(422, fault["msg"], field=".".join(map(str, fault["loc"]))) from None

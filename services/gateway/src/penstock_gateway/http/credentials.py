@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from penstock_gateway.http.access import principal_of
-from penstock_gateway.http.accounts import body_of_fields, checked, settled
+from penstock_gateway.http.accounts import body_of_fields, faults_by_field, settled
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_first, append_once
 from penstock_gateway.http.context import context_of, source_of
@@ -45,15 +45,17 @@ async def create_credential(request: Request) -> Response:
             hint="objects: presigned addresses, GET /v1/<namespace>/object/address",
         )
     seed, public_key = _key_pair()
-    event = checked(
-        CredentialIssued,
-        credential=new_id(),
-        kind="nats",
-        role=body.get("role", "viewer"),
-        public_key=public_key,
-        description=body.get("description", ""),
-        by=principal_of(request).account,
-    )
+    with faults_by_field():
+        event = CredentialIssued.model_validate(
+            {
+                "credential": new_id(),
+                "kind": "nats",
+                "role": body.get("role", "viewer"),
+                "public_key": public_key,
+                "description": body.get("description", ""),
+                "by": principal_of(request).account,
+            }
+        )
     if event.role == "admin":
         raise Problem(
             422, "a credential is viewer or editor; who is admin asks the gateway", field="role"
@@ -81,7 +83,8 @@ async def revoke_credential(request: Request) -> Response:
         raise Problem(404, f"there is no credential {id!r} in {namespace}", field="id")
     reason = request.query_params.get("reason", "")
     by = principal_of(request).account
-    event = checked(CredentialRevoked, credential=id, reason=reason, by=by)
+    with faults_by_field():
+        event = CredentialRevoked(credential=id, reason=reason, by=by)
     event_id = derived_id(f"{namespace}/{id}", "credential revoked")
     source = source_of(request)
     appended = await append_once(context, event, namespace, event_id, source=source)
