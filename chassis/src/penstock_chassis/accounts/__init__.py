@@ -10,7 +10,6 @@ from penstock_chassis.accounts.settings import (
     LOOPBACK_HOSTS,
     AccessSettings,
     ClaimRoles,
-    refuse_open_host,
 )
 from penstock_schemas.tokens import hash_of, make_token, well_formed
 
@@ -31,6 +30,5 @@ __all__ = [
     "least",
     "make_token",
     "ranked",
-    "refuse_open_host",
     "well_formed",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock_chassis.accounts.principal import ROLES
@@ -56,8 +56,10 @@ class AccessSettings(BaseSettings):
         _claim_roles(value)
         return value
 
-    @model_validator(mode="after")
-    def _somebody_can_come_in(self) -> "AccessSettings":
+    def check_access(self, host: str) -> None:
+        """Raise `ValueError` where these settings would let in anybody from elsewhere, or nobody
+        at all. For services that answer people on `host`."""
+        refuse_open_host(host, self.auth)
         if self.oidc_issuer and not self.oidc_audience:
             raise ValueError(
                 "oidc_issuer needs oidc_audience: else tokens that were made for others would do"
@@ -70,7 +72,6 @@ class AccessSettings(BaseSettings):
                 "auth=tokens lets nobody in yet: set PENSTOCK_ADMIN_TOKEN_HASH (or _FILE) to what "
                 "`penstock token bootstrap` prints, or PENSTOCK_OIDC_ISSUER"
             )
-        return self
 
     def read_admin_hash(self) -> str:
         """The hash of the administrator's token, `sha256:<hex>`, or nothing; raises `ValueError`

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from penstock_chassis.accounts import LOOPBACK_HOSTS, AccessSettings, refuse_open_host
+from penstock_chassis.accounts import LOOPBACK_HOSTS, AccessSettings
 from penstock_chassis.settings import ServiceSettings
 from penstock_schemas import is_name
 
@@ -70,7 +70,7 @@ class GatewaySettings(AccessSettings, ServiceSettings):
 
     @model_validator(mode="after")
     def _reachable_only_on_purpose(self) -> "GatewaySettings":
-        refuse_open_host(self.host, self.auth)
+        self.check_access(self.host)
         if self.host not in LOOPBACK_HOSTS and not self.allowed_hosts:
             raise ValueError(
                 f"host {self.host} is not a loopback address: name the hosts under which the API "

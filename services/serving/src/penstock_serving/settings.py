@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from penstock_chassis.accounts import AccessSettings, refuse_open_host
+from penstock_chassis.accounts import AccessSettings
 from penstock_chassis.settings import ServiceSettings
 
 
@@ -21,5 +21,5 @@ class ServingSettings(AccessSettings, ServiceSettings):
 
     @model_validator(mode="after")
     def _reachable_only_on_purpose(self) -> "ServingSettings":
-        refuse_open_host(self.host, self.auth)
+        self.check_access(self.host)
         return self
