@@ -38,6 +38,7 @@ from penstock_schemas.names import (
     new_id,
 )
 from penstock_schemas.nouns import *  # noqa: F403
+from penstock_schemas.references import check_own, check_references, is_own, key_of, references
 from penstock_schemas.subjects import ROOT, Aggregate, Subject, filter_of, parse_subject
 
 check_upcasters()
@@ -60,16 +61,21 @@ __all__ = [  # noqa: PLE0604
     "Subject",
     "UnknownType",
     "Value",
+    "check_own",
+    "check_references",
     "check_upcasters",
     "decode",
     "derived_id",
     "event_class",
     "event_types",
     "filter_of",
+    "is_own",
     "is_name",
+    "key_of",
     "new_id",
     "parse_subject",
     "read_envelope",
+    "references",
     "upcaster",
     *nouns.__all__,
 ]

@@ -18,6 +18,7 @@ from penstock_schemas import (
     Event,
     InvalidEvent,
     UnknownType,
+    check_references,
     decode,
     derived_id,
     event_class,
@@ -36,7 +37,7 @@ async def publish(request: Request) -> Response:
         raise Problem(
             400, f"the key has not 1 to {KEY_LENGTH_MAX} characters", field="idempotency-key"
         )
-    event = _event(await json_object(request))
+    event = _event(await json_object(request), namespace)
     require_wish(request, event)
     trace = request.headers.get("traceparent", "")
     traceparent = trace if _TRACEPARENT.fullmatch(trace) else None
@@ -54,7 +55,7 @@ async def publish(request: Request) -> Response:
     return json_response(receipt, 202)
 
 
-def _event(body: Any) -> Event:
+def _event(body: Any, namespace: str) -> Event:
     """The event in a request's body; each fault names its field."""
     type, data = body.get("type"), body.get("data")
     if unknown := sorted(set(body) - {"type", "data"}):
@@ -87,10 +88,12 @@ def _event(body: Any) -> Event:
                 422, f"{type} has no field {name[:80]!r}", field=name[:80], hint=f"one of: {known}"
             )
     try:
-        return decode(type, contract.version, dump(data))
+        event = decode(type, contract.version, dump(data))
+        check_references(event, namespace)
     except InvalidEvent as error:
         at, problem = error.fields[0] if error.fields else ("data", str(error))
         raise Problem(422, str(error), field=at, hint=f"{at}: {problem}") from None
+    return event
 
 
 ROUTES = [Route("/v1/{namespace}/event", publish, methods=["POST"])]
