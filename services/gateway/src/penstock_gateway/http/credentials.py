@@ -42,7 +42,7 @@ async def create_credential(request: Request) -> Response:
             422,
             "the gateway makes credentials of the kind nats",
             field="kind",
-            hint="objects: presigned addresses, GET /v1/<namespace>/object/address",
+            hint="objects go through the gateway: /v1/<namespace>/object",
         )
     seed, public_key = _key_pair()
     with faults_by_field():
