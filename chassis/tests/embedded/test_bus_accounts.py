@@ -111,7 +111,8 @@ async def answer_to(url: str, **options: Any) -> bytes:
     connections that are refused open)."""
     reader, writer = await asyncio.open_connection(*url.removeprefix("nats://").split(":"))
     await reader.readline()
-    writer.write(f"CONNECT {json.dumps({'verbose': False, **options})}\r\nPING\r\n".encode())
+    said = json.dumps({"verbose": False, **options})
+    writer.write(f"CONNECT {said}\r\nPING\r\n".encode())
     answer = await reader.readline()
     writer.close()
     await writer.wait_closed()

@@ -1,0 +1,99 @@
+"""A whole platform that asks who comes: over HTTP, on the bus, with what a tenant is given."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nats
+import pytest
+
+from penstock.client import NotFound, SignInNeeded
+from penstock.client.aio import AsyncClient
+from penstock_chassis.embedded import DataDir
+from penstock_chassis.platform import Platform, UpOptions, running_platform
+from penstock_schemas import JobRequested, Program
+from penstock_schemas.tokens import hash_of, make_token
+
+MINE, OTHER = "vision", "audio"
+ENDS_SECONDS = 60.0
+OPTIONS = UpOptions(services=("gateway", "scheduler", "trainer"))
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+async def admin(monkeypatch: pytest.MonkeyPatch) -> str:
+    token = make_token()
+    monkeypatch.setenv("PENSTOCK_AUTH", "tokens")
+    monkeypatch.setenv("PENSTOCK_ADMIN_TOKEN_HASH", hash_of(token))
+    return token
+
+
+@pytest.fixture
+async def platform(admin: str, tmp_path: Path) -> AsyncIterator[Platform]:
+    directory = DataDir(tmp_path / "data")
+    directory.is_ephemeral = True
+    with directory.locked():
+        async with running_platform(directory, OPTIONS) as running:
+            yield running
+
+
+async def connected(url: str, seed: str, refusals: list[str]) -> Any:
+    """A connection once the bus lets the credential in, which follows its event."""
+
+    async def note(error: Exception) -> None:
+        refusals.append(str(error))
+
+    return await nats.connect(
+        url, nkeys_seed_str=seed, error_cb=note, max_reconnect_attempts=-1, reconnect_time_wait=0.1
+    )
+
+
+async def test_a_tenant_runs_a_job_by_the_bus_and_sees_no_other(
+    platform: Platform, admin: str
+) -> None:
+    url = platform.settings.gateway_url
+    bus = f"nats://{platform.settings.nats_url.rpartition('@')[2]}"
+    async with AsyncClient(url, MINE, token=admin) as client:
+        made = await client.credential.create(role="editor")
+        await client.member.add("ci", "editor")
+        token = (await client.token.create(account="ci", role="editor"))["secret"]
+    refusals: list[str] = []
+    tenant = await connected(bus, made["seed"], refusals)
+    job = JobRequested(job="by-bus", program=Program(command=("{python}", "-c", "print(1)")))
+    ended = asyncio.Event()
+
+    async def note(message: Any) -> None:
+        assert message.subject.split(".")[1] == MINE
+        if message.subject == f"penstock.{MINE}.job.succeeded.by-bus":
+            ended.set()
+
+    await tenant.subscribe(f"penstock.{MINE}.>", cb=note)
+    await tenant.flush()
+    answer = await tenant.request(f"penstock.{MINE}.job.requested.by-bus", job.payload(), timeout=5)
+    assert b"EVENTS" in answer.data
+    await asyncio.wait_for(ended.wait(), ENDS_SECONDS)
+    await tenant.publish(f"penstock.{OTHER}.job.requested.by-bus", job.payload())
+    await tenant.flush()
+    async with AsyncClient(url, MINE, token=token) as client:
+        assert (await client.job.get("by-bus"))["status"] == "succeeded"
+        assert "1" in await client.job.logs("by-bus")
+        with pytest.raises(NotFound):
+            await AsyncClient(url, OTHER, token=token).job.get("by-bus")
+    with pytest.raises(SignInNeeded):
+        await AsyncClient(url, MINE, token=make_token()).job.get("by-bus")
+    async with httpx.AsyncClient() as stranger:
+        assert (await stranger.get(f"{url}/v1/{MINE}/job")).status_code == 401
+    async with AsyncClient(url, OTHER, token=admin) as client:
+        assert await _all(client.job.list()) == []
+    async with AsyncClient(url, MINE, token=admin) as client:
+        await client.credential.revoke(made["credential"], reason="sold")
+        audit = [event.type async for event in client.event.list("credential.*")]
+    assert audit == ["credential.issued", "credential.revoked"]
+    await tenant.close()
+
+
+async def _all(rows: Any) -> list[Any]:
+    return [row async for row in rows]
