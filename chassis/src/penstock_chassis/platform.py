@@ -101,7 +101,7 @@ async def running_platform(
     asked = PlatformSettings()
     password = secrets.token_urlsafe(PASSWORD_BYTES) if asked.auth == "tokens" else None
     nats = EmbeddedNats(directory, options.nats_port, password=password)
-    objects = EmbeddedObjects(directory, options.objects_port)
+    objects = EmbeddedObjects(directory, options.objects_port, bucket=asked.objects_bucket)
     try:
         options.progress("starting nats-server and the object store")
         await _start_both(nats, objects)
@@ -115,7 +115,7 @@ async def running_platform(
         ]
         options.progress(f"starting {len(hosts)} services")
         tasks = [asyncio.create_task(host.run(), name=host.spec.name) for host in hosts]
-        tasks.append(asyncio.create_task(keep_bus_accounts(nats, settings.nats_url)))
+        tasks.append(asyncio.create_task(keep_accounts(nats, objects, settings.nats_url)))
         platform = Platform(directory, settings, hosts, tasks)
         try:
             await platform.ready()
@@ -133,9 +133,9 @@ async def running_platform(
         await asyncio.gather(nats.stop(), objects.stop())
 
 
-async def keep_bus_accounts(nats: EmbeddedNats, url: str) -> None:
-    """Let into the bus whom the log lets in, for ever."""
-    client = await connect_client(url, "penstock-bus-accounts")
+async def keep_accounts(nats: EmbeddedNats, objects: EmbeddedObjects, url: str) -> None:
+    """Let into the bus and the object store whom the log lets in, for ever."""
+    client = await connect_client(url, "penstock-accounts")
     try:
         log, fold = NatsLog(client, EVENTS), account_fold()
         following = asyncio.create_task(fold.follow(log))
@@ -144,7 +144,9 @@ async def keep_bus_accounts(nats: EmbeddedNats, url: str) -> None:
                 await asyncio.sleep(ACCOUNTS_SECONDS)
                 if following.done():
                     following.result()
-                await nats.admit(list(fold.state.credentials.values()))
+                credentials = list(fold.state.credentials.values())
+                await nats.admit([one for one in credentials if one.issued.kind == "nats"])
+                await objects.admit([one for one in credentials if one.issued.kind == "s3"])
         finally:
             following.cancel()
     finally:

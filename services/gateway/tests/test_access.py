@@ -490,3 +490,28 @@ async def test_to_recognise_a_token_takes_less_than_a_fifth_of_a_millisecond(
             (await context.bearers.principal(header)).may("viewer", MINE)
         best = min(best, (time.perf_counter() - started) / rounds)
     assert best < AUTHENTICATION_SECONDS_MAX
+
+
+async def test_credentials_are_told_once_and_their_secrets_are_in_no_event(
+    guarded: Guarded, problem: Any
+) -> None:
+    admin, editor = await guarded.enter("admin"), await guarded.enter("editor")
+    path = f"/v1/{MINE}/credential"
+    secrets = []
+    for kind, field in (("nats", "seed"), ("s3", "secret_key")):
+        body = {"kind": kind, "role": "editor", "description": "robots"}
+        problem(await guarded.ask(editor, "POST", path, json=body), 403)
+        made = await guarded.ask(admin, "POST", path, json=body)
+        assert made.status_code == 201, made.text
+        secrets.append(made.json()[field])
+        id = made.json()["credential"]
+        assert (await guarded.ask(admin, "DELETE", f"{path}/{id}")).status_code == 200
+    everything = json.dumps(await guarded.rows(ADMIN, "/v1/-/event"))
+    for secret in secrets:
+        assert secret not in everything
+    statuses = [row["status"] for row in await guarded.rows(admin, path)]
+    assert statuses == ["revoked", "revoked"]
+    problem(await guarded.ask(admin, "POST", path, json={"kind": "ssh"}), 422, "kind")
+    problem(await guarded.ask(admin, "POST", path, json={"role": "admin"}), 422, "role")
+    problem(await guarded.ask(ADMIN, "POST", "/v1/system/credential", json={}), 422, "namespace")
+    problem(await guarded.ask(admin, "DELETE", f"{path}/nothing"), 404, "id")

@@ -180,15 +180,16 @@ def bootstrap(json_output: JsonOption = False) -> None:
 
 
 def create_credential(
+    kind: Annotated[str, typer.Option(help="nats or s3.")] = "nats",
     role: RoleOption = "viewer",
     description: DescriptionOption = "",
     namespace: NamespaceOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Make a key pair (NKey) for the bus itself. Its seed is printed this once."""
+    """Make a key pair for the bus or the object store. Its secret half is printed this once."""
     with connect(namespace) as client:
-        made = client.credential.create(role=role, description=description)
-    _told(made, "seed", json_output)
+        made = client.credential.create(kind=kind, role=role, description=description)
+    _told(made, "seed" if "seed" in made else "secret_key", json_output)
 
 
 def revoke_credential(

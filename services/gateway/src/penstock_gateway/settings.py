@@ -49,6 +49,12 @@ class GatewaySettings(AccessSettings, ServiceSettings):
     """Where people reach this API; empty: as it listens."""
     serving_url: str = "http://127.0.0.1:7361"
     """Where they reach the endpoints."""
+    objects_endpoint: str = "127.0.0.1:8333"
+    """The S3 server, as it is told to those who get credentials for it."""
+    objects_bucket: str = "penstock"
+    """The bucket, likewise."""
+    objects_secret_key: SecretStr = SecretStr("")
+    """The administrator's key, from which those of namespaces are derived."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The bus, as it is told to those who ask for it."""
 

@@ -58,13 +58,16 @@ class AsyncTokens(AsyncNoun):
 
 
 class AsyncCredentials(AsyncNoun):
-    """`client.credential`: key pairs that open the bus itself, in the namespace."""
+    """`client.credential`: key pairs that open the bus or the object store, in the namespace."""
 
     noun = "credential"
 
-    async def create(self, *, role: str = "viewer", description: str = "") -> dict[str, Any]:
-        """Make one; its `seed` is told this once."""
-        body = {"kind": "nats", "role": role, "description": description}
+    async def create(
+        self, *, kind: str = "nats", role: str = "viewer", description: str = ""
+    ) -> dict[str, Any]:
+        """Make one for the bus (`nats`) or the object store (`s3`); its `seed`, or its
+        `secret_key`, is told this once."""
+        body = {"kind": kind, "role": role, "description": description}
         return dict(await self._transport.post(self._path(), body))
 
     async def revoke(self, id: str, *, reason: str = "") -> None:

@@ -59,13 +59,16 @@ class Tokens(Noun):
 
 
 class Credentials(Noun):
-    """`client.credential`: key pairs that open the bus itself, in the namespace."""
+    """`client.credential`: key pairs that open the bus or the object store, in the namespace."""
 
     noun = "credential"
 
-    def create(self, *, role: str = "viewer", description: str = "") -> dict[str, Any]:
-        """Make one; its `seed` is told this once."""
-        body = {"kind": "nats", "role": role, "description": description}
+    def create(
+        self, *, kind: str = "nats", role: str = "viewer", description: str = ""
+    ) -> dict[str, Any]:
+        """Make one for the bus (`nats`) or the object store (`s3`); its `seed`, or its
+        `secret_key`, is told this once."""
+        body = {"kind": kind, "role": role, "description": description}
         return dict(self._transport.post(self._path(), body))
 
     def revoke(self, id: str, *, reason: str = "") -> None:

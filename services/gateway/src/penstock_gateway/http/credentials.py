@@ -1,21 +1,23 @@
-"""Credentials for the bus itself over HTTP: a key pair a holder, made here, told once.
+"""Credentials for the bus and the object store over HTTP: a key pair a holder, told once.
 
-The server knows the public key alone, and so does the log; each connection proves that it holds
-the other half by signing what the server makes up (NKeys, Ed25519).
+The bus knows the public key alone, and so does the log; each connection proves that it holds the
+other half by signing what the server makes up (NKeys, Ed25519).
 """
 
 import os
+import secrets
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from penstock_chassis.accounts.objects import objects_secret
 from penstock_gateway.http.access import principal_of
 from penstock_gateway.http.accounts import body_of_fields, faults_by_field, settled
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_first, append_once
-from penstock_gateway.http.context import context_of, source_of
+from penstock_gateway.http.context import Context, context_of, source_of
 from penstock_gateway.http.parameters import json_object, name_of, namespace_of
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import (
@@ -27,29 +29,24 @@ from penstock_schemas import (
 )
 
 SEED_BYTES = 32
+ACCESS_KEY_BYTES = 12
 
 
 async def create_credential(request: Request) -> Response:
-    """Make a key pair for the bus; its secret half is told this once."""
+    """Make a key pair for the bus or the object store; its secret half is told this once."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
     if namespace == SYSTEM_NAMESPACE:
         raise Problem(
             422, f"{SYSTEM_NAMESPACE} is the platform's own: no credentials", field="namespace"
         )
     body = body_of_fields(await json_object(request), {"kind", "role", "description"})
-    if body.get("kind", "nats") != "nats":
-        raise Problem(
-            422,
-            "the gateway makes credentials of the kind nats",
-            field="kind",
-            hint="objects go through the gateway: /v1/<namespace>/object",
-        )
-    seed, public_key = _key_pair()
+    kind = str(body.get("kind", "nats"))
+    public_key, told = _made(context, kind, namespace)
     with faults_by_field():
         event = CredentialIssued.model_validate(
             {
                 "credential": new_id(),
-                "kind": "nats",
+                "kind": kind,
                 "role": body.get("role", "viewer"),
                 "public_key": public_key,
                 "description": body.get("description", ""),
@@ -62,16 +59,16 @@ async def create_credential(request: Request) -> Response:
         )
     appended = await append_first(context, event, namespace, new_id(), source_of(request))
     await settled(context, appended.sequence)
-    told: dict[str, Any] = {
+    answer = {
         "credential": event.credential,
         "kind": event.kind,
         "namespace": namespace,
         "role": event.role,
         "public_key": public_key,
-        "seed": seed,
+        **told,
         "sequence": appended.sequence,
     }
-    return json_response(told, 201)
+    return json_response(answer, 201)
 
 
 async def revoke_credential(request: Request) -> Response:
@@ -90,6 +87,22 @@ async def revoke_credential(request: Request) -> Response:
     appended = await append_once(context, event, namespace, event_id, source=source)
     await settled(context, appended.sequence)
     return json_response({"credential": id, "sequence": appended.sequence})
+
+
+def _made(context: Context, kind: str, namespace: str) -> tuple[str, dict[str, Any]]:
+    """A public key, and what its holder is told beside it; the secret this once."""
+    if kind != "s3":
+        seed, public_key = _key_pair()
+        return public_key, {"seed": seed}
+    settings = context.settings
+    access_key = secrets.token_hex(ACCESS_KEY_BYTES)
+    secret_key = objects_secret(settings.objects_secret_key.get_secret_value(), access_key)
+    return access_key, {
+        "secret_key": secret_key,
+        "endpoint": settings.objects_endpoint,
+        "bucket": settings.objects_bucket,
+        "prefix": f"{namespace}/",
+    }
 
 
 def _key_pair() -> tuple[str, str]:
