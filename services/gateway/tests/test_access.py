@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from penstock_chassis.accounts import hash_of, make_token, well_formed
 from penstock_chassis.message import Draft, to_message
@@ -497,6 +498,9 @@ async def test_credentials_are_told_once_and_their_secrets_are_in_no_event(
 ) -> None:
     admin, editor = await guarded.enter("admin"), await guarded.enter("editor")
     path = f"/v1/{MINE}/credential"
+    problem(await guarded.ask(admin, "POST", path, json={"kind": "s3"}), 422, "kind")
+    context = guarded.client._transport.app.state.context  # type: ignore[attr-defined]
+    object.__setattr__(context.settings, "objects_secret_key", SecretStr("of the administrator"))
     secrets = []
     for kind, field in (("nats", "seed"), ("s3", "secret_key")):
         body = {"kind": kind, "role": "editor", "description": "robots"}

@@ -95,6 +95,8 @@ def _made(context: Context, kind: str, namespace: str) -> tuple[str, dict[str, A
         seed, public_key = _key_pair()
         return public_key, {"seed": seed}
     settings = context.settings
+    if not settings.objects_secret_key.get_secret_value():
+        raise Problem(422, "this gateway is not told of an S3 server of its own", field="kind")
     access_key = secrets.token_hex(ACCESS_KEY_BYTES)
     secret_key = objects_secret(settings.objects_secret_key.get_secret_value(), access_key)
     return access_key, {
