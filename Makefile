@@ -36,7 +36,7 @@ format: .venv/.stamp-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.stamp-dev           ## make bench NAME=bus|platform
+bench: .venv/.stamp-dev           ## make bench NAME=bus|platform|demo|gateway
 	$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 catalog: .venv/.stamp-dev         ## regenerate schemas/catalog from the contracts

@@ -1,7 +1,8 @@
 """Say once what shall happen with flights; from here on events do the rest.
 
 Everything here is a wish in the log: which features follow from the dataset, where the model is
-served, and three triggers (months arrived, a first baseline, retraining with a gate).
+served, who may send webhooks, and three triggers (months arrived, a first baseline, retraining
+with a gate).
 """
 
 import tempfile
@@ -47,6 +48,7 @@ def declare(client: Client, namespace: str) -> None:
         )
     )
     client.publish(EndpointRequested(endpoint=NAME, model=NAME))
+    client.source.declare(SOURCE, "standard")
     client.publish(_months_arrived(namespace))
     client.publish(_baseline(scripts))
     client.publish(_retrain(scripts))

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -44,19 +43,14 @@ console = Console(highlight=False)
 
 
 @contextlib.contextmanager
-def platform(directory: Path, secret: str, *, keep: bool) -> Iterator[dict[str, Any]]:
+def platform(directory: Path, *, keep: bool) -> Iterator[dict[str, Any]]:
     """`penstock up` in its own process; what it said when it was ready."""
-    secrets_file = directory / "webhooks.json"
-    secrets_file.touch(mode=0o600)
-    secrets_file.write_text(json.dumps({f"{NAMESPACE}/{SOURCE}": secret}))
-    environment = os.environ | {"PENSTOCK_GATEWAY_WEBHOOK_SECRETS_FILE": str(secrets_file)}
     penstock_command = Path(sys.executable).with_name("penstock")
     with (directory / "up.log").open("w") as log:
         process = subprocess.Popen(
             [penstock_command, "up", "--data-dir", directory / "data", "--json"],
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
             start_new_session=keep,
             text=True,
         )
@@ -208,19 +202,24 @@ def offline(client: Client, version: int, work: Path) -> dict[str, Any]:
 def summary(client: Client, asker: Asker, seconds: float) -> None:
     """What was learned and what was served when."""
     table = Table(title=f"Late by more than 15 minutes? ({seconds:.0f} s in all)")
-    for column in ("version", "held-out AUC", "accuracy", "incumbent's AUC", "why"):
+    for column in ("version", "held-out AUC", "accuracy", "the one before", "why"):
         table.add_column(column, justify="left" if column == "why" else "right")
-    for event in client.event.list():
-        if event.type == "model.promoted":
-            evidence = event.payload["evidence"]
-            table.add_row(
-                str(event.payload["model_version"]),
-                *(
-                    f"{evidence[name]:.4f}" if name in evidence else "–"
-                    for name in ("candidate_auc", "candidate_accuracy", "incumbent_auc")
-                ),
-                event.payload["reason"],
-            )
+    events = client.event.list()
+    promoted = [event.payload for event in events if event.type == "model.promoted"]
+    for this, following in zip(promoted, [*promoted[1:], None], strict=True):
+        measured, how = this["evidence"], "candidate"
+        if not measured and following is not None:
+            # The baseline had no gate of its own: the next one's measured it, as the incumbent.
+            measured, how = following["evidence"], "incumbent"
+        before = this["evidence"]
+        table.add_row(
+            str(this["model_version"]),
+            _figure(measured, f"{how}_auc"),
+            _figure(measured, f"{how}_accuracy"),
+            f"{_figure(before, 'incumbent_auc')}, {_figure(before, 'incumbent_accuracy')}",
+            this["reason"],
+        )
+    for event in events:
         if event.type == "rollout.completed":
             console.print(
                 f"served from {event.time:%H:%M:%S}: version {event.payload['model_version']}"
@@ -228,6 +227,10 @@ def summary(client: Client, asker: Asker, seconds: float) -> None:
     console.print(table)
     answered = ", ".join(f"{n} answers by version {v}" for v, n in asker.answered.items())
     console.print(f"asked during the switch: {answered}; {len(asker.failed)} failed")
+
+
+def _figure(evidence: dict[str, float], name: str) -> str:
+    return f"{evidence[name]:.4f}" if name in evidence else "–"
 
 
 def main() -> None:
@@ -245,10 +248,11 @@ def main() -> None:
     work = arguments.work_dir or Path(tempfile.mkdtemp(prefix="penstock-demo-"))
     work.mkdir(parents=True, exist_ok=True)
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    with platform(work, secret, keep=arguments.keep) as up:
+    with platform(work, keep=arguments.keep) as up:
         url = up["gateway_url"]
         client = penstock.connect(url, NAMESPACE)
         threading.Thread(target=watch, args=(url, started), daemon=True).start()
+        client.secret.set(SOURCE, secret)
         declare(client, NAMESPACE)
         first = stage(work / "first", "1-3")
         client.dataset.register(DATASET, first[0].parent)

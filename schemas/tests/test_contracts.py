@@ -17,7 +17,7 @@ TYPES = event_types()
 EVENTS = pytest.mark.parametrize("cls", TYPES.values(), ids=TYPES.keys())
 SERVICES = {path.name for path in (Path(__file__).parents[2] / "services").iterdir()}
 OUTSIDE_FACTS = {"dataset.registered", "features.pushed"}
-IRREGULAR_FACTS = {"lost", "ready", "rolledback"}
+IRREGULAR_FACTS = {"lost", "ready", "rolledback", "set"}
 UNITS = {"seconds", "bytes", "percent", "days", "ms"}
 
 

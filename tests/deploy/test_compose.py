@@ -198,7 +198,7 @@ def test_the_example_names_every_variable_and_holds_no_password(
     used = {name: mark for name, mark, _ in VARIABLE.findall(text)}
     assert set(variables) - {"COMPOSE_PROJECT_NAME"} == set(used)
     for name, mark in used.items():
-        assert (variables[name] == "") == (mark == ":?" or name == "WEBHOOK_SECRETS"), name
+        assert (variables[name] == "") == (mark == ":?"), name
     assert ".env" in (root / "compose" / ".gitignore").read_text().split()
 
 

@@ -34,7 +34,7 @@ GLANCE_SECONDS = 0.3
 PAGE = 500
 NOUNS = (
     *("dataset", "features", "job", "experiment", "trial", "model", "promotion"),
-    *("endpoint", "rollout", "trigger", "webhook"),
+    *("endpoint", "rollout", "trigger", "webhook", "source", "secret"),
 )
 
 
@@ -81,7 +81,7 @@ class ChaosRun:
                     try:
                         demo.wait(max(0.0, started + moment - time.monotonic()))
                     except subprocess.TimeoutExpired:
-                        self._kill(draw.choice(VICTIMS), time.monotonic() - started)
+                        self.kill(draw.choice(VICTIMS), time.monotonic() - started)
                 return demo.wait(DEMO_SECONDS)
             finally:
                 over.set()
@@ -108,14 +108,11 @@ class ChaosRun:
             _gone(holder.pid)
         if self._platform is not None:
             self._platform.wait(READY_SECONDS)
-        secrets = self.work / "webhooks.json"
-        environment = os.environ | {"PENSTOCK_GATEWAY_WEBHOOK_SECRETS_FILE": str(secrets)}
         with (self.work / "up.log").open("a") as log:
             self._platform = subprocess.Popen(
                 [Path(sys.executable).with_name("penstock"), "up", "--data-dir", self.directory],
                 stdout=log,
                 stderr=log,
-                env=environment,
                 start_new_session=True,
             )
 
@@ -173,7 +170,8 @@ class ChaosRun:
         found: dict[str, Any] = answer.json()
         return found
 
-    def _kill(self, victim: str, at_seconds: float) -> None:
+    def kill(self, victim: str, at_seconds: float) -> None:
+        """SIGKILL one of `VICTIMS`; a platform is started again."""
         holder = DataDir(self.directory).holder()
         if holder is None:
             return

@@ -1,7 +1,8 @@
 """What every service knows after a history, as JSON: the folds of the services as they are built.
 
-Of every service it is the whole folded state, and of the gateway beside its triggers what it shows,
-the rows of all nouns. Each fold gets only the messages of its own nouns, as on the bus.
+Of every service it is the whole folded state, and of the gateway beside its triggers and sources
+what it shows, the rows of all nouns. Each fold gets only the messages of its own nouns, as on the
+bus.
 """
 
 import json
@@ -31,22 +32,25 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 def folded(history: Sequence[StoredMessage]) -> dict[str, str]:
     """By service: the text of its snapshot."""
     states = {name: _folds(name, history) for name in installed_names()}
-    triggers = states["gateway"]["triggers"]
+    kept = {name: states["gateway"][name] for name in ("triggers", "sources")}
     return {
         name: _text(state)
-        for name, state in (states | {"gateway": {"triggers": triggers, **_rows(history)}}).items()
+        for name, state in (states | {"gateway": {**kept, **_rows(history)}}).items()
     }
 
 
 def _folds(name: str, history: Sequence[StoredMessage]) -> Any:
-    """The state of a service's own fold, its first; accounts, beside it, are no service's own."""
+    """The state of a service's folds, each field of them by its name."""
     spec = load_service(name)
     with tempfile.TemporaryDirectory() as work:
         service = spec.build(spec.settings(work_dir=Path(work)), SimWorld().ports(name))
-    fold = service.folds[0]
-    for message in _of(fold, history):
-        fold.apply(message)
-    return plain(fold.state)
+    for fold in service.folds:
+        for message in _of(fold, history):
+            fold.apply(message)
+    first, *others = (plain(fold.state) for fold in service.folds)
+    for other in others:
+        first |= other
+    return first
 
 
 def _rows(history: Sequence[StoredMessage]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Decider(Generic[S]):
                     id=id,
                     now=now,
                     guard=guard,
-                    traceparent=None if draft.cause else traceparent,
+                    traceparent=traceparent if draft.cause in (None, cause) else None,
                 )
             )
         return messages

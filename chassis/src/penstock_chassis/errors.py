@@ -48,3 +48,7 @@ class NotFound(ChassisError):
 
 class DigestMismatch(ChassisError):
     """Stored bytes are not what their digest says; they are never handed out."""
+
+
+class Sealed(ChassisError):
+    """A secret was sealed under a key that is not in the key file."""

@@ -37,7 +37,7 @@ DEAD_LETTERS = Counter(
 )
 FOLD_POSITION = Gauge(
     "penstock_fold_position",
-    "The last sequence of the log that the service has folded; of several folds the hindmost",
+    "The last sequence of the log that the service has folded; of several folds the first",
     ("service",),
     registry=REGISTRY,
 )

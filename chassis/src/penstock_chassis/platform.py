@@ -179,8 +179,10 @@ def _platform_settings(
         asked = {role: port or usual[role] for role, port in asked.items()}
     ports = memory.resolve({role: port or None for role, port in asked.items()})
     memory.remember(ports)
-    return PlatformSettings().model_copy(
+    given = PlatformSettings()
+    return given.model_copy(
         update={
+            "secrets_key_file": given.secrets_key_file or directory.secrets_key_file(),
             "nats_url": nats.url,
             "ephemeral": directory.is_ephemeral,
             "objects_endpoint": objects.endpoint,

@@ -16,6 +16,8 @@ from penstock_schemas import ObjectRef
 
 BATCH_MESSAGES_MAX = 1000
 """The most messages that one atomic append may hold (a limit of the server)."""
+SECRET_VALUES_MAX = 4
+"""The most values that a secret may have at a time, while it rotates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,59 @@ class KeyValues(Protocol):
 
     async def bucket(self, name: str, *, ttl_seconds: float = 0.0) -> KeyValue:
         """The bucket, made where it is not there (`ttl_seconds` 0: keys never expire)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SecretChange:
+    """What was last done to a secret, as the audit log is to say it; never a value."""
+
+    namespace: str
+    name: str
+    id: str
+    """Of the change: the event that tells it is appended under this id."""
+    fingerprint: str
+    """Of the newest value: keyed with the sealing key, so that nobody can test guesses."""
+    values: int
+    """How many values open from now on; 0: the secret was deleted."""
+    by: str
+
+
+class Secrets(Protocol):
+    """Sealed values by namespace and name, shared by all replicas of a service.
+
+    Every change is kept beside the value until it was told: the caller appends the event of it
+    and then says `told`, so that no change goes without its event, wherever a process dies.
+    """
+
+    async def get(self, namespace: str, name: str) -> tuple[str, ...]:
+        """The values that open, the newest first; empty where there is none.
+
+        Raises `Unavailable`, also where no sealing key is configured, and `Sealed` where the value
+        was sealed under a key that is not here.
+        """
+        ...
+
+    async def set(
+        self, namespace: str, name: str, value: str, *, id: str, by: str, keep: bool = False
+    ) -> SecretChange:
+        """Set a value; with `keep` the former ones open too (at most `SECRET_VALUES_MAX` in all).
+
+        The same `id` again changes nothing. Raises `Conflict` where an earlier change was not told
+        yet, and where somebody else was faster; else as `get`.
+        """
+        ...
+
+    async def delete(self, namespace: str, name: str, *, id: str, by: str) -> SecretChange:
+        """Remove it with all its values; raises `NotFound`, else as `set`."""
+        ...
+
+    async def untold(self, namespace: str = "", name: str = "") -> list[SecretChange]:
+        """Changes of the secret (of any, without a name) that `told` was not said of."""
+        ...
+
+    async def told(self, change: SecretChange) -> None:
+        """The event of the change is durable in the log."""
         ...
 
 

@@ -54,6 +54,11 @@ class PlatformSettings(AccessSettings):
     objects_sync_dir: Path | None = None
     """The data folder of an embedded S3 server that does not sync by itself: it is synced to
     disk (one syncfs) before an object is announced."""
+    secrets_key_file: Path | None = None
+    """The file with the keys that seal secrets, one a line (base64 of 32 bytes; the first seals,
+    all open), mode 0600; `penstock up` makes one in its data directory where none is named."""
+    secrets_key: SecretStr = SecretStr("")
+    """The same keys themselves, by spaces, for containers without a file."""
     gateway_url: str = "http://127.0.0.1:7360"
     """Where people and programs reach the HTTP API."""
     serving_url: str = "http://127.0.0.1:7361"

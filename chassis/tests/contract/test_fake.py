@@ -11,6 +11,7 @@ from penstock_chassis.testing.contracts import (
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
+    SecretsContract,
     TelemetryContract,
     in_virtual_time,
 )
@@ -54,6 +55,11 @@ class TestRedelivery(RedeliveryContract):
 
 @in_virtual_time
 class TestKeyValues(KeyValuesContract):
+    pass
+
+
+@in_virtual_time
+class TestSecrets(SecretsContract):
     pass
 
 

@@ -26,6 +26,7 @@ from penstock_chassis.testing.contracts import (
     ObjectStoreContract,
     ReadingContract,
     RedeliveryContract,
+    SecretsContract,
     TelemetryContract,
 )
 from penstock_chassis.testing.contracts.object_contract import Tamper
@@ -113,6 +114,10 @@ class TestRedelivery(RedeliveryContract):
 
 
 class TestKeyValues(KeyValuesContract):
+    pass
+
+
+class TestSecrets(SecretsContract):
     pass
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock_chassis.embedded.files import write_private
 from penstock_chassis.message import Draft, to_message
 from penstock_chassis.ports import Ports
+from penstock_chassis.sealing import new_key
 from penstock_chassis.service import ServiceRunner
 from penstock_chassis.testing import SimWorld
 from penstock_gateway.adapters.memory_rows import MemoryRows
@@ -76,6 +78,8 @@ class Api:
             head = await self.ports.log.head(fold.filters)
             await fold.reach(head)
             await self.context.reading.projector.reach(head)
+            sources = self.context.sources
+            await sources.reach(await self.ports.log.head(sources.filters))
             if head == await self.ports.log.head(fold.filters):
                 return head
 
@@ -122,9 +126,10 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     world = SimWorld()
     ports = world.ports("gateway")
+    write_private(tmp_path / "secrets.key", new_key())
     settings = GatewaySettings(
         work_dir=tmp_path,
-        webhook_secrets={"vision/airline": SECRET},
+        secrets_key_file=tmp_path / "secrets.key",
         object_size_bytes_max=100_000,
     )
     server = InProcessServer()
@@ -185,6 +190,21 @@ async def store(open_store: OpenStore) -> RowStore:
     store = open_store()
     await store.open()
     return store
+
+
+@pytest.fixture
+async def airline(api: Api) -> int:
+    """The source `vision/airline` with its secret; the sequence of the last event of that."""
+    answer = await api.client.put("/v1/vision/secret/airline", json={"value": SECRET})
+    assert answer.status_code == 200, answer.text
+    wish = {"source": "airline", "scheme": "standard", "secrets": ["airline"]}
+    answer = await api.client.post(
+        "/v1/vision/event", json={"type": "source.requested", "data": wish}
+    )
+    assert answer.status_code == 202, answer.text
+    await api.eventually("/v1/vision/event", type="source.configured")
+    await api.folded()
+    return api.world.events.last
 
 
 def problem(answer: httpx.Response, status: int, field: str | None = None) -> dict[str, Any]:

@@ -142,7 +142,7 @@ async def test_a_route_refuses_who_does_not_say_who_they_are(
 ) -> None:
     if TABLE[method, path].scope is Scope.PUBLIC:
         answer = await guarded.ask(None, method, path_of(path, MINE))
-        assert answer.status_code != 401
+        assert "penstock login" not in answer.text
         return
     for token in (None, "nonsense", make_token(), ADMIN[:-1]):
         answer = await guarded.ask(token, method, path_of(path, MINE), json={})

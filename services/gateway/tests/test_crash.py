@@ -1,14 +1,20 @@
 """The whole gateway on the simulated bus: crashes at every port call, and faults of the bus."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import httpx
+import pytest
 
+from penstock_chassis.embedded.files import write_private
 from penstock_chassis.errors import Unavailable
 from penstock_chassis.message import Draft
 from penstock_chassis.ports import Message
+from penstock_chassis.sealing import new_key
 from penstock_chassis.testing import (
     NO_FAULTS,
     Build,
@@ -38,6 +44,8 @@ from penstock_schemas import (
 
 SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 KEYED = "a wish under a key"
+SECRET_SET = "a secret under a key"
+SOURCE = "a source under a key"
 RESEND_SECONDS = 1.0
 SENDS_MAX = 200
 
@@ -106,10 +114,10 @@ def test_triggers_fire_once_through_faults_of_the_bus(sim_seeds: range) -> None:
     assert_survives_seeds(TRIGGERS, check_triggers, sim_seeds)
 
 
-def webhook_setup(world: SimWorld) -> Mapping[str, Build]:
+def webhook_setup(key_file: Path, world: SimWorld) -> Mapping[str, Build]:
     """A sender that sends each delivery until it is answered 202, some of them twice."""
     server = InProcessServer()
-    settings = GatewaySettings(webhook_secrets={"default/airline": SECRET})
+    settings = GatewaySettings(secrets_key_file=key_file)
     world.spawn(send_all(server))
     store = MemoryRows()
     return {"gateway": lambda ports: build(settings, ports, server, store)}
@@ -118,18 +126,21 @@ def webhook_setup(world: SimWorld) -> Mapping[str, Build]:
 async def send_all(server: InProcessServer) -> None:
     """Each delivery, and a wish under a key, until they are answered; then some of them again,
     long after the bus has forgotten their ids."""
+    await insist(server, SECRET_SET)
+    await insist(server, SOURCE)
     await insist(server, "msg-1")
     await insist(server, "msg-2")
     await insist(server, KEYED)
     await asyncio.sleep(2 * DUPLICATE_WINDOW_SECONDS)
     await insist(server, KEYED)
+    await insist(server, SECRET_SET)
     await insist(server, "msg-1")
     await insist(server, "msg-3")
 
 
 async def insist(server: InProcessServer, what: str) -> None:
     for _ in range(SENDS_MAX):
-        if await send(server, what) == 202:
+        if await send(server, what) in (200, 202):
             return
         await asyncio.sleep(RESEND_SECONDS)
 
@@ -138,7 +149,19 @@ async def send(server: InProcessServer, what: str) -> int:
     await server.serving.wait()
     if server.app is None:
         return 0  # it died in between
-    if what == KEYED:
+    method = "POST"
+    if what == SECRET_SET:
+        method, path = "PUT", "/v1/default/secret/airline"
+        body = b'{"value": "%s"}' % SECRET.encode()
+        headers = {"content-type": "application/json", "idempotency-key": what}
+    elif what == SOURCE:
+        body = (
+            b'{"type": "source.requested", "data": '
+            b'{"source": "airline", "scheme": "standard", "secrets": ["airline"]}}'
+        )
+        path = "/v1/default/event"
+        headers = {"content-type": "application/json", "idempotency-key": what}
+    elif what == KEYED:
         body = b'{"type": "queue.requested", "data": {"queue": "keyed"}}'
         path = "/v1/default/event"
         headers = {"content-type": "application/json", "idempotency-key": what}
@@ -148,7 +171,7 @@ async def send(server: InProcessServer, what: str) -> int:
     transport = httpx.ASGITransport(server.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         try:
-            answer = await client.post(path, content=body, headers=headers)
+            answer = await client.request(method, path, content=body, headers=headers)
         except (SimCrash, Unavailable, asyncio.CancelledError):
             return 0  # the process died under the request
     return answer.status_code
@@ -164,19 +187,34 @@ def check_webhooks(log: SimLog) -> None:
     fired = [item.event for item in log if isinstance(item.event, TriggerFired)]
     assert len(fired) == len({event.cause for event in fired}) == 3
     assert not log.dead_letters
+    assert [item.type for item in log if item.type.startswith("secret.")] == ["secret.set"]
+    assert [item.type for item in log if item.type.startswith("source.")] == [
+        "source.requested",
+        "source.configured",
+    ]
+    (entry,) = log.world.buckets["SECRETS"].entries.values()
+    assert json.loads(entry[0].value)["told"] is True
 
 
-WEBHOOKS = Scenario(
-    webhook_setup,
-    publish=[trigger("retrain", "webhook.received", {"queue": "${event.data.of}"})],
-    until=lambda log: sum(isinstance(item.event, TriggerFired) for item in log) >= 3,
-    settle_seconds=10,
-)
+@pytest.fixture(scope="module")
+def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    key_file = tmp_path_factory.mktemp("keys") / "secrets.key"
+    write_private(key_file, new_key())
+    return Scenario(
+        partial(webhook_setup, key_file),
+        publish=[trigger("retrain", "webhook.received", {"queue": "${event.data.of}"})],
+        until=lambda log: sum(isinstance(item.event, TriggerFired) for item in log) >= 3,
+        settle_seconds=10,
+    )
 
 
-def test_deliveries_take_effect_once_through_a_crash_at_every_port_call() -> None:
-    assert_survives_crashes(WEBHOOKS, check_webhooks)
+def test_deliveries_take_effect_once_through_a_crash_at_every_port_call(
+    webhooks: Scenario,
+) -> None:
+    assert_survives_crashes(webhooks, check_webhooks)
 
 
-def test_deliveries_take_effect_once_through_faults_of_the_bus(sim_seeds: range) -> None:
-    assert_survives_seeds(WEBHOOKS, check_webhooks, sim_seeds)
+def test_deliveries_take_effect_once_through_faults_of_the_bus(
+    webhooks: Scenario, sim_seeds: range
+) -> None:
+    assert_survives_seeds(webhooks, check_webhooks, sim_seeds)

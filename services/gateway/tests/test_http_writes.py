@@ -1,7 +1,6 @@
 """Writing over HTTP: events, objects, webhooks, dead letters; durable, once, refused by field."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +11,6 @@ from penstock_chassis.folders import parse_manifest
 from penstock_chassis.message import read_recorded
 from penstock_chassis.ports import Message
 from penstock_gateway.http.parameters import JSON_BYTES_MAX
-from penstock_gateway.http.webhooks import BODY_BYTES_MAX
 
 QUEUE = {"type": "queue.requested", "data": {"queue": "research", "gpu_quota": 2}}
 
@@ -208,52 +206,6 @@ async def test_a_folder_that_cannot_be_is_refused_by_field(api: Any, problem: An
         problem(answer, status, field)
 
 
-async def test_a_delivery_is_taken_once_for_ever(api: Any) -> None:
-    first = await api.deliver("msg-1")
-    assert (first.status_code, first.json()["duplicate"]) == (202, False)
-    for number in range(2, 30):
-        assert (await api.deliver(f"msg-{number}")).status_code == 202
-    again = await api.deliver("msg-1", {"other": "body"})
-    assert (again.status_code, again.json()) == (202, first.json() | {"duplicate": True})
-    await api.folded()
-    rows = (await api.get("/v1/vision/webhook", delivery="msg-1"))["items"]
-    assert len(rows) == 1
-    assert (rows[0]["source"], rows[0]["data"]) == ("airline", {"months": [4]})
-
-
-async def test_deliveries_at_the_same_time_are_taken_once(api: Any) -> None:
-    answers = await asyncio.gather(*(api.deliver("msg-1") for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {202}
-    assert sum(not answer.json()["duplicate"] for answer in answers) == 1
-    assert api.world.events.last == 1
-
-
-async def test_a_delivery_that_is_not_the_senders_is_refused(api: Any, problem: Any) -> None:
-    other = "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXI="
-    problem(await api.deliver(secret=other), 401)
-    problem(await api.deliver(webhook_signature="v1"), 401)
-    problem(await api.deliver(webhook_signature="v1,not base64"), 401)
-    problem(await api.deliver(webhook_id="msg-2"), 401)
-    problem(await api.deliver(sender="vision/unknown"), 404)
-    problem(await api.deliver(sender="audio/airline"), 404)
-    problem(await api.deliver(sender="vision/a.b"), 404)
-    problem(await api.deliver(content_type="text/plain"), 415)
-    late = api.ports.clock.now() - timedelta(minutes=6)
-    problem(await api.deliver(now=late), 400)
-    problem(await api.deliver(webhook_timestamp="now"), 400)
-    problem(await api.deliver(document="x" * BODY_BYTES_MAX), 413)
-    assert api.world.events.last == 0
-
-
-async def test_a_delivery_that_is_signed_but_no_json_is_refused(api: Any, problem: Any) -> None:
-    problem(await api.deliver(document=float("nan")), 400)
-
-
-async def test_the_largest_delivery_fits_into_a_message(api: Any) -> None:
-    answer = await api.deliver(document="x" * (BODY_BYTES_MAX - 2))
-    assert answer.status_code == 202, answer.text
-
-
 async def letter_of(api: Any) -> Any:
     items = await api.eventually("/v1/deadletter")
     assert len(items) == 1
@@ -320,7 +272,7 @@ async def test_a_dead_letter_is_dropped_and_then_gone(api: Any, problem: Any) ->
     assert (await api.get("/v1/deadletter"))["items"] == []
 
 
-async def test_a_trigger_turns_a_delivery_into_a_wish(api: Any) -> None:
+async def test_a_trigger_turns_a_delivery_into_a_wish(api: Any, airline: int) -> None:
     trigger = {
         "trigger": "make-queue",
         "on": "webhook.received",
@@ -346,7 +298,7 @@ async def test_a_trigger_turns_a_delivery_into_a_wish(api: Any) -> None:
     assert tree["event"]["type"] == "webhook.received"
 
 
-async def test_a_bus_that_does_not_answer_is_a_503(api: Any, problem: Any) -> None:
+async def test_a_bus_that_does_not_answer_is_a_503(api: Any, airline: int, problem: Any) -> None:
     from penstock_chassis.testing import Faults
 
     api.ports.incarnation.faults = Faults(refuse_publish=1.0, answer_timeout_seconds=0.001)

@@ -6,6 +6,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from penstock_chassis.accounts import hash_of, make_token
+from penstock_chassis.embedded.files import write_private
+from penstock_chassis.errors import ChassisError
+from penstock_chassis.sealing import new_key
+from penstock_chassis.testing import SimWorld
 from penstock_gateway.app import make_context
 from penstock_gateway.settings import GatewaySettings
 
@@ -43,39 +47,23 @@ def test_tokens_without_any_way_in_are_refused(tmp_path: Path) -> None:
     assert settings.read_admin_hash() == hash_of(token)
 
 
-def test_secrets_come_from_the_environment_and_a_private_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "secrets.json"
-    file.write_text('{"audio/radio": "whsec_Yg=="}')
-    file.chmod(0o600)
-    monkeypatch.setenv("PENSTOCK_GATEWAY_WEBHOOK_SECRETS", '{"vision/airline": "whsec_YQ=="}')
-    settings = GatewaySettings(webhook_secrets_file=file)
-    assert settings.read_webhook_secrets() == {
-        ("vision", "airline"): "whsec_YQ==",
-        ("audio", "radio"): "whsec_Yg==",
-    }
-    assert "whsec" not in repr(settings)
-
-
-def test_a_file_of_secrets_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "secrets.json"
-    file.write_text("{}")
+def test_a_sealing_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.key"
+    file.write_text(new_key())
     file.chmod(0o644)
-    with pytest.raises(ValueError, match="chmod 600"):
-        GatewaySettings(webhook_secrets_file=file).read_webhook_secrets()
+    with pytest.raises(ChassisError, match="chmod 600"):
+        make_context(GatewaySettings(secrets_key_file=file), SimWorld().ports())
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"vision": "whsec_YQ=="}', '{"a.b/c": "x"}'])
-def test_secrets_that_are_not_readable_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="webhook_secrets"):
-        GatewaySettings(webhook_secrets=text).read_webhook_secrets()
-
-
-def test_a_secret_that_is_no_secret_is_refused_at_the_start(api: object) -> None:
-    settings = GatewaySettings(webhook_secrets={"vision/airline": "whsec_"})
-    with pytest.raises(ValueError, match="webhook secret"):
-        make_context(settings, api.ports)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("text", ["", "\n", "short", "c2hvcnQ=", "hush hush", "\u00e9"])
+def test_a_sealing_key_that_is_none_is_refused_without_saying_what_it_is(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "secrets.key"
+    write_private(file, text)
+    with pytest.raises(ChassisError, match=r"secrets\.key") as refused:
+        make_context(GatewaySettings(secrets_key_file=file), SimWorld().ports())
+    assert "hush" not in str(refused.value)
 
 
 def test_the_read_model_is_a_file_in_the_working_folder_or_a_postgresql(

@@ -3,6 +3,7 @@
     nats/     the event log (nats-server's JetStream store and configuration)
     objects/  the objects (weed's data) and the key that opens them
     logs/     what the servers print
+    secrets.key  seals the secrets in the log's server; without it they are lost
     run/      true only while a platform runs: lock, children, ports, endpoints
 
 Guarantees: mode 0700 throughout; one platform at a time, by an exclusive `flock` on run/lock that
@@ -27,6 +28,7 @@ from penstock_chassis.embedded.children import ChildRegistry
 from penstock_chassis.embedded.errors import DirectoryBusyError, EmbeddedError
 from penstock_chassis.embedded.files import write_private
 from penstock_chassis.embedded.identity import ProcessIdentity
+from penstock_chassis.sealing import new_key
 
 PRIVATE_DIRECTORY_MODE = 0o700
 LOCK_RETRY_SECONDS = 0.02
@@ -146,6 +148,13 @@ class DataDir:
         """Publish where this platform listens: run/platform.json, atomic, mode 0600."""
         assert self._lock_file is not None, "only the holder of the directory publishes endpoints"
         write_private(self._endpoints_path, json.dumps(asdict(endpoints), indent=2))
+
+    def secrets_key_file(self) -> Path:
+        """The file of the sealing key, made where it is not there."""
+        path = self.path / "secrets.key"
+        if not path.exists():
+            write_private(path, new_key() + "\n")
+        return path
 
     def read_endpoints(self) -> Endpoints | None:
         """Where the platform of this directory listens; None where none runs, or is not up yet."""

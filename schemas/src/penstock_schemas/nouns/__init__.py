@@ -86,6 +86,14 @@ from penstock_schemas.nouns.parts import (
     Refusal,
     Resources,
 )
+from penstock_schemas.nouns.secret import SecretDeleted, SecretSet
+from penstock_schemas.nouns.source import (
+    SourceConfigured,
+    SourceOptions,
+    SourceRejected,
+    SourceRequested,
+    SourceSpec,
+)
 from penstock_schemas.nouns.trigger import (
     Action,
     TriggerFired,
@@ -156,7 +164,14 @@ __all__ = [
     "RolloutCompleted",
     "RolloutRolledback",
     "RolloutStarted",
+    "SecretDeleted",
+    "SecretSet",
+    "SourceConfigured",
     "SourceFile",
+    "SourceOptions",
+    "SourceRejected",
+    "SourceRequested",
+    "SourceSpec",
     "TableProfile",
     "TokenIssued",
     "TokenRevoked",

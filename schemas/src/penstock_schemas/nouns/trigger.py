@@ -20,12 +20,17 @@ class WebhookReceived(Event):
         "webhook": "7c0c7a5e-9a51-5b5f-9f6d-0d7d6c1a0001",
         "source": "airline",
         "delivery": "msg_2Lh9KRb0pzN4LePd3XiA4v12Axj",
+        "kind": "months.arrived",
         "data": {"type": "months.arrived", "months": [4, 5, 6]},
     }
 
     webhook: Name
     source: Annotated[Name, Field(description="The configured sender")]
     delivery: Annotated[ShortText, Field(description="The sender's own id of the delivery")]
+    kind: Annotated[
+        str,
+        Field(max_length=256, description="The sender's word for it, e.g. `push`, or empty"),
+    ] = ""
     data: Annotated[Json, Field(description="The body as it was sent")]
 
 

@@ -22,6 +22,8 @@ from penstock.cli import (
     job,
     model,
     projection,
+    secret,
+    source,
 )
 from penstock.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, NamespaceOption, exit_code
 from penstock.cli.views import VIEWS, add_views
@@ -41,6 +43,8 @@ _WITH_MORE_VERBS = {
     "member": access.register_member,
     "token": access.register_token,
     "credential": access.register_credential,
+    "source": source.register,
+    "secret": secret.register,
 }
 
 

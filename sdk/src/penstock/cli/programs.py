@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock.cli.output import say
 from penstock.cli.session import pairs, usage
 
 if TYPE_CHECKING:
@@ -36,9 +37,20 @@ ModelOption = Annotated[
 ]
 
 
+_OWN_OPTIONS = frozenset(
+    {
+        *("--wait", "--timeout", "--name", "--source", "--queue", "--cpu", "--gpu"),
+        *("--max-attempts", "--model", "--namespace", "--json"),
+    }
+)
+
+
 def program(words: list[str], source: Path | None) -> tuple[list[str], Path | None]:
     """The command and what is sent along: a Python file goes by itself without `--source`."""
     first = words[0]
+    ours = [word for word in words[1:] if word.partition("=")[0] in _OWN_OPTIONS]
+    if ours:
+        say(f"note: {ours[0]} comes after the script and is passed on to it; ours come before it")
     if not first.endswith(".py"):
         return words, source
     if source is not None:

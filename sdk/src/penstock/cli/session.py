@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -24,6 +25,7 @@ EXIT_SIGN_IN = 4
 EXIT_REFUSED = 5
 EXIT_TIMED_OUT = 6
 EXIT_INTERRUPTED = 130
+_LIST_REQUEST = re.compile(r"GET /v1/[^/ ]+/([a-z]+)")
 LOG_LINES_MAX = 20
 """Of a failed job's output, shown with its failure."""
 
@@ -147,10 +149,18 @@ def exit_code(error: Exception) -> int | None:
         }
         say(f"error: {error}")
         if error.hint:
-            say(f"hint: {error.hint}")
+            say(f"hint: {_by_command(error.hint)}")
         return next((code for kind, code in codes.items() if isinstance(error, kind)), EXIT_FAILED)
     if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):  # pydantic's
         for one in error.errors(include_url=False):
-            say(f"error: {'.'.join(map(str, one['loc']))}: {one['msg']}")
+            problem = one["msg"]
+            if one["type"] == "string_pattern_mismatch":
+                problem = f"{one['input']!r} is no name: write a-z, 0-9 and '-', as in my-job"
+            say(f"error: {'.'.join(map(str, one['loc']))}: {problem}")
         return EXIT_USAGE
     return None
+
+
+def _by_command(hint: str) -> str:
+    """A hint of the API as it reads here: by the command that asks for the same."""
+    return _LIST_REQUEST.sub(r"penstock \1 ls", hint)

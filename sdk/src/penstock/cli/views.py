@@ -94,7 +94,17 @@ VIEWS: dict[str, View] = {
         ("kind", "role", "public_key", "description", "by"),
         "penstock credential create",
     ),
-    "webhook": View("Verified deliveries from outside.", ("source", "delivery", "data")),
+    "source": View(
+        "Who may send webhooks.",
+        ("scheme", "secrets", "path"),
+        "penstock source declare NAME --scheme standard",
+    ),
+    "webhook": View("Verified deliveries from outside.", ("source", "kind", "delivery", "data")),
+    "secret": View(
+        "Values that the platform alone reads.",
+        ("fingerprint", "values", "by", "set_at"),
+        "penstock secret set NAME",
+    ),
 }
 _NUMBERS = (int, float)
 CELL_LENGTH_MAX = 60

@@ -28,13 +28,14 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("starting", "rolling", "searching", "judging", "received"), "running"),
     **dict.fromkeys(("succeeded", "completed", "ready", "promoted", "registered"), "ok"),
     **dict.fromkeys(
-        ("profiled", "materialized", "configured", "fired", "active", "pushed", "committed"), "ok"
+        ("profiled", "materialized", "configured", "set", "fired", "active", "pushed", "committed"),
+        "ok",
     ),
     **dict.fromkeys(("issued", "added", "member"), "ok"),
     **dict.fromkeys(("revoked", "removed"), "evicted"),
     **dict.fromkeys(("failed", "lost", "rolledback", "unreadable"), "failed"),
     **dict.fromkeys(("rejected", "refused", "demoted", "drained", "paused"), "attention"),
-    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested"), "evicted"),
+    **dict.fromkeys(("preempted", "pruned", "cancelled", "cancel-requested", "deleted"), "evicted"),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -236,7 +237,13 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     "token.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
     "credential.issued": lambda d: f"{d['kind']}, {d['role']}, by {d['by']}",
     "credential.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
-    "webhook.received": lambda d: f"from {d['source']}: {json.dumps(d['data'])}",
+    "webhook.received": lambda d: (
+        f"from {d['source']}: {d['kind'] + ' ' if d.get('kind') else ''}{json.dumps(d['data'])}"
+    ),
+    "source.requested": lambda d: f"{d['scheme']}, by {', '.join(d['secrets'])}",
+    "source.configured": lambda d: f"{d['scheme']}, at {d['path']}",
+    "secret.set": lambda d: f"fingerprint {d['fingerprint']}, {d['values']} open, by {d['by']}",
+    "secret.deleted": lambda d: f"fingerprint {d['fingerprint']}, by {d['by']}",
     "queue.requested": _quota,
     "queue.configured": _quota,
     "node.registered": lambda d: value(d["resources"]),

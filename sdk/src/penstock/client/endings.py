@@ -17,6 +17,7 @@ _GOOD = {
     "endpoint": ("endpoint.ready",),
     "rollout": ("rollout.completed",),
     "queue": ("queue.configured",),
+    "source": ("source.configured",),
 }
 _BAD = {
     "dataset": ("dataset.rejected",),
@@ -28,6 +29,7 @@ _BAD = {
     "endpoint": ("endpoint.rejected",),
     "rollout": ("rollout.rolledback",),
     "queue": ("queue.rejected",),
+    "source": ("source.rejected",),
 }
 WAITABLE = frozenset(_GOOD)
 

@@ -5,27 +5,38 @@ from functools import partial
 from penstock_chassis.adapters.access import account_fold, make_bearers
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.decider import Decider
+from penstock_chassis.fold import Fold
 from penstock_chassis.ports import ConsumerSpec, Ports
+from penstock_chassis.sealing import Sealer, read_key_file, read_keys
+from penstock_chassis.secrets import SealedSecrets
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.adapters.http_server import UvicornServer
 from penstock_gateway.adapters.postgres_rows import postgres_rows
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
-from penstock_gateway.adapters.standard_webhooks import StandardWebhooksVerifier
+from penstock_gateway.domain import sources
+from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.domain.state import NOUNS, State
-from penstock_gateway.handlers import audit, on_any_event, on_trigger_requested
+from penstock_gateway.handlers import (
+    audit,
+    on_any_event,
+    on_source_requested,
+    on_trigger_requested,
+)
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
 from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import History
+from penstock_gateway.http.keyring import Keyring
 from penstock_gateway.http.projector import Projector
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
+from penstock_gateway.http.secrets import tell_all
 from penstock_gateway.http.streams import Streams
 from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.ports import RowStore, Server
 from penstock_gateway.settings import GatewaySettings
-from penstock_schemas import TriggerRequested, filter_of
+from penstock_schemas import SourceRequested, TriggerRequested, filter_of
 
 TRIGGERS_CONSUMER = "gateway-triggers"
 AUDIT_CONSUMER = "gateway-audit"
@@ -38,12 +49,21 @@ def make_store(settings: GatewaySettings) -> RowStore:
     return postgres_rows(url, indexed) if url else sqlite_rows(settings.read_model_path, indexed)
 
 
+def make_sealer(settings: GatewaySettings) -> Sealer | None:
+    """What seals secrets, if a key is configured; raises `ChassisError` for one that is none."""
+    if keys := settings.secrets_key.get_secret_value():
+        return read_keys(keys, "PENSTOCK_SECRETS_KEY")
+    return read_key_file(settings.secrets_key_file) if settings.secrets_key_file else None
+
+
 def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None = None) -> Context:
-    """What the API stands on; raises `ValueError` for secrets that are none."""
+    """What the API stands on; raises `ChassisError` for a sealing key that is none."""
     store = store or make_store(settings)
     filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
     projector = Projector(ports.log, store, PROJECTION, filters)
     accounts = account_fold()
+    secrets = SealedSecrets(ports.kv, make_sealer(settings))
+    book = Fold({"source", "secret"}, SourceBook(), sources.evolve)
     return Context(
         settings=settings,
         ports=ports,
@@ -53,10 +73,9 @@ def make_context(settings: GatewaySettings, ports: Ports, store: RowStore | None
         streams=Streams(ports.log),
         accounts=accounts,
         bearers=make_bearers(settings, accounts, ports.clock),
-        senders={
-            sender: StandardWebhooksVerifier(secrets)
-            for sender, secrets in settings.read_webhook_secrets().items()
-        },
+        sources=book,
+        secrets=secrets,
+        keyring=Keyring(secrets, book),
     )
 
 
@@ -70,6 +89,7 @@ def build(
     context = make_context(settings, ports, store)
     projector = context.reading.projector
     desk: Decider[State] = Decider("gateway", ports.log, ports.clock, context.fold)
+    source_desk = Decider("gateway", ports.log, ports.clock, context.sources)
     server = server or UvicornServer(settings.host, settings.port)
     everything = ("penstock.>",)
 
@@ -79,9 +99,12 @@ def build(
 
     return Service(
         name="gateway",
-        folds=[context.fold, context.accounts],
+        folds=[context.fold, context.sources, context.accounts],
         serial="all",
-        handlers={TriggerRequested: partial(on_trigger_requested, desk, compile_cel)},
+        handlers={
+            TriggerRequested: partial(on_trigger_requested, desk, compile_cel),
+            SourceRequested: partial(on_source_requested, source_desk),
+        },
         background=[
             projector.run,
             context.fold.keep_checkpoints,
@@ -92,6 +115,7 @@ def build(
                 partial(on_any_event, desk, compile_cel),
             ),
             partial(_consume, ports, ConsumerSpec(AUDIT_CONSUMER, everything), audit),
+            partial(tell_all, context),
             partial(server.serve, make_application(context), context.streams.stop),
         ],
         close=close,

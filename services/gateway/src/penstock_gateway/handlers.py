@@ -1,4 +1,4 @@
-"""What the gateway does about events: triggers, and the audit of what nobody can read."""
+"""What the gateway does about events: triggers, sources, and the audit of what nobody can read."""
 
 import structlog
 
@@ -6,7 +6,9 @@ from penstock_chassis.decider import Decider
 from penstock_chassis.errors import Reject
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import Delivery
+from penstock_gateway.domain import sources
 from penstock_gateway.domain.expressions import Compile
+from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.domain.state import State
 from penstock_gateway.domain.trigger_book import concerns
 from penstock_gateway.domain.triggers import decide_firings, decide_requested
@@ -28,6 +30,11 @@ async def on_trigger_requested(desk: Decider[State], compile: Compile, message: 
     await desk.handle(
         message, lambda state, event: decide_requested(state.triggers, event, compile)
     )
+
+
+async def on_source_requested(desk: Decider[SourceBook], message: Recorded) -> None:
+    """Set up a source of webhooks, or say why it would not work."""
+    await desk.handle(message, sources.decide_requested)
 
 
 async def on_any_event(desk: Decider[State], compile: Compile, delivery: Delivery) -> None:

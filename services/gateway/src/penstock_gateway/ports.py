@@ -8,15 +8,6 @@ from penstock_gateway.domain.read_model import RowKey
 from penstock_gateway.domain.view import Row
 
 
-class SignatureVerifier(Protocol):
-    """Checks the signatures of one sender's deliveries."""
-
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether one of the sender's keys signed this body under these headers (names in lower
-        case); in constant time."""
-        ...
-
-
 class Server(Protocol):
     """Serves an ASGI application."""
 

@@ -1,16 +1,12 @@
 """Settings of the gateway."""
 
-import json
-import stat
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from penstock_chassis.accounts import LOOPBACK_HOSTS, AccessSettings
 from penstock_chassis.settings import ServiceSettings
-from penstock_schemas import is_name
 
 READ_MODEL_FILE = "read-model.sqlite"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
@@ -37,11 +33,10 @@ class GatewaySettings(AccessSettings, ServiceSettings):
     (JSON list); `*` allows any. Needed where `host` is not a loopback address."""
     object_size_bytes_max: int = Field(default=5 * 2**30, ge=1)
     """The largest object that may be uploaded, in bytes."""
-    webhook_secrets: SecretStr = SecretStr("{}")
-    """The senders of webhooks, JSON: {"<namespace>/<source>": "whsec_…"}; several secrets of one
-    sender, by spaces, while keys rotate."""
-    webhook_secrets_file: Path | None = None
-    """A file with the same JSON, readable by its owner alone (mode 0600)."""
+    secrets_key_file: Path | None = None
+    """The file of the keys that seal secrets; see the platform's setting of this name."""
+    secrets_key: SecretStr = SecretStr("")
+    """Those keys themselves; see the platform's setting of this name."""
     database_url: SecretStr = SecretStr("")
     """The PostgreSQL database of the read model, postgresql://user:password@host/name; empty: a
     SQLite file in the working folder."""
@@ -57,12 +52,6 @@ class GatewaySettings(AccessSettings, ServiceSettings):
     """The administrator's key, from which those of namespaces are derived."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The bus, as it is told to those who ask for it."""
-
-    @field_validator("webhook_secrets", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        """Take a mapping as well as its JSON."""
-        return json.dumps(value) if isinstance(value, dict) else value
 
     @field_validator("database_url")
     @classmethod
@@ -93,29 +82,3 @@ class GatewaySettings(AccessSettings, ServiceSettings):
     def hosts(self) -> frozenset[str]:
         """Every name under which requests may come."""
         return LOOPBACK_HOSTS | {host.lower() for host in self.allowed_hosts}
-
-    def read_webhook_secrets(self) -> dict[tuple[str, str], str]:
-        """The secrets by namespace and source; raises `ValueError` saying what is wrong."""
-        found = _secrets(self.webhook_secrets.get_secret_value(), "webhook_secrets")
-        if self.webhook_secrets_file is not None:
-            path = self.webhook_secrets_file.expanduser()
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                raise ValueError(f"{path.name} can be read by others: chmod 600 {path.name}")
-            found |= _secrets(path.read_text(), path.name)
-        return found
-
-
-def _secrets(text: str, where: str) -> dict[tuple[str, str], str]:
-    try:
-        document = json.loads(text or "{}")
-        items = {tuple(name.split("/")): str(secret) for name, secret in document.items()}
-    except (ValueError, AttributeError):
-        raise ValueError(
-            f'{where} is not JSON of the form {{"<ns>/<source>": "whsec_…"}}'
-        ) from None
-    secrets: dict[tuple[str, str], str] = {}
-    for name, secret in items.items():
-        if len(name) != 2 or not all(map(is_name, name)):
-            raise ValueError(f"{where}: {'/'.join(name)!r} is not <namespace>/<source>")
-        secrets[name[0], name[1]] = secret
-    return secrets

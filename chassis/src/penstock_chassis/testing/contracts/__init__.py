@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
             "object_contract",
             "reading_contract",
             "redelivery_contract",
+            "secrets_contract",
             "sidestream_contract",
         )
     )
@@ -34,6 +35,7 @@ from penstock_chassis.testing.contracts.reading_contract import ReadingContract 
 from penstock_chassis.testing.contracts.redelivery_contract import (  # noqa: E402
     RedeliveryContract,
 )
+from penstock_chassis.testing.contracts.secrets_contract import SecretsContract  # noqa: E402
 from penstock_chassis.testing.contracts.sidestream_contract import (  # noqa: E402
     DeadLettersContract,
     TelemetryContract,
@@ -48,6 +50,7 @@ __all__ = [
     "ObjectStoreContract",
     "ReadingContract",
     "RedeliveryContract",
+    "SecretsContract",
     "TelemetryContract",
     "in_virtual_time",
 ]

@@ -23,6 +23,8 @@ from penstock.client.aio.nouns import (
     AsyncExperiments,
     AsyncJobs,
     AsyncModels,
+    AsyncSecrets,
+    AsyncSources,
 )
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
@@ -75,6 +77,8 @@ class AsyncClient:
         self.endpoint = AsyncEndpoints(self)
         self.rollout = _plain(self, "rollout")
         self.trigger = _plain(self, "trigger")
+        self.source = AsyncSources(self)
+        self.secret = AsyncSecrets(self)
         self.webhook = _plain(self, "webhook")
         self.member = AsyncMembers(self)
         self.token = AsyncTokens(self)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from penstock.client.aio.noun import AsyncNoun
 from penstock.client.errors import NotFound
@@ -214,6 +216,45 @@ class AsyncEndpoints(AsyncNoun):
         metadata = await self._transport.get(url)
         request = inference_request(metadata, table)
         return prediction_of(await self._transport.post(f"{url}/infer", request))
+
+
+class AsyncSources(AsyncNoun):
+    """`client.source`: who may send webhooks."""
+
+    noun = "source"
+
+    async def declare(
+        self, name: str, scheme: str, secrets: Sequence[str] = (), **more: Any
+    ) -> Wish:
+        """Ask for a source, or for a change of it; `more` are further fields of `SourceRequested`.
+
+        `secrets` are names of secrets; without any, the secret has the source's name.
+        """
+        from penstock_schemas import SourceRequested  # noqa: PLC0415
+
+        request = {"source": name, "scheme": scheme, "secrets": tuple(secrets) or (name,)}
+        return await self._ask(SourceRequested.model_validate(request | more))
+
+
+class AsyncSecrets(AsyncNoun):
+    """`client.secret`: values that are written here and read by the platform alone."""
+
+    noun = "secret"
+
+    async def set(self, name: str, value: str, *, keep: bool = False) -> dict[str, Any]:
+        """Set a value; its fingerprint comes back. With `keep` the former values open, too, until
+        the next time without it."""
+        body = json.dumps({"value": value, "keep": keep}).encode()
+        headers = {"content-type": "application/json", "idempotency-key": uuid4().hex}
+        answer = await self._transport.send(
+            "PUT", self._path(name), content=lambda: body, headers=headers
+        )
+        return dict(answer.json())
+
+    async def delete(self, name: str) -> None:
+        """Remove it with all its values. Raises `NotFound`."""
+        headers = {"idempotency-key": uuid4().hex}
+        await self._transport.send("DELETE", self._path(name), headers=headers)
 
 
 class AsyncDeadLetters:

@@ -28,6 +28,8 @@ from penstock.client.sync.nouns import (
     Experiments,
     Jobs,
     Models,
+    Secrets,
+    Sources,
 )
 from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
@@ -76,6 +78,8 @@ class Client:
         self.endpoint = Endpoints(self)
         self.rollout = _plain(self, "rollout")
         self.trigger = _plain(self, "trigger")
+        self.source = Sources(self)
+        self.secret = Secrets(self)
         self.webhook = _plain(self, "webhook")
         self.member = Members(self)
         self.token = Tokens(self)

@@ -1,48 +1,50 @@
-"""Webhooks in: what makes a delivery acceptable, and the one event that it becomes."""
+"""Webhooks in: a delivery as it arrives, what it becomes, and why it may be refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from penstock_gateway.errors import GatewayError
 from penstock_schemas import WebhookReceived, derived_id
 
-TOLERANCE_SECONDS = 300.0
-"""How far the sender's clock may be from ours, as the Standard Webhooks specification asks."""
 DELIVERY_ID_LENGTH_MAX = 256
+KIND_LENGTH_MAX = 256
+
+Fault = Literal["unproven", "stale", "headers", "type", "body", "size"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a delivery is not taken; `kind` is what the sender can do about it."""
+class Incoming:
+    """One request: headers by name in lower case (repeated ones joined by commas), and its body
+    byte for byte."""
 
-    kind: Literal["headers", "stale"]
-    detail: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """A header's value, empty where it was not sent."""
+        return self.headers.get(name.lower(), "")
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What the sender says of a delivery, not verified yet."""
+class Delivered:
+    """One thing that a verified request tells."""
 
-    delivery: str
+    id: str
+    """The sender's own id of it: the same whenever it is sent again."""
+    kind: str
+    """What the sender calls it, e.g. `push`; may be empty."""
+    data: Any
+    """JSON."""
 
 
-def read_stamp(headers: Mapping[str, str], now: datetime) -> Stamp | Refused:
-    """Read and date a delivery's headers (names in lower case)."""
-    delivery = headers.get("webhook-id", "")
-    timestamp = headers.get("webhook-timestamp", "")
-    if not delivery or not timestamp or not headers.get("webhook-signature"):
-        return Refused(
-            "headers", "the headers webhook-id, webhook-timestamp and webhook-signature are needed"
-        )
-    if len(delivery) > DELIVERY_ID_LENGTH_MAX or not delivery.isprintable():
-        return Refused("headers", f"webhook-id: use up to {DELIVERY_ID_LENGTH_MAX} characters")
-    if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
-        return Refused("headers", "webhook-timestamp: write seconds since 1970 as an integer")
-    age = timedelta(seconds=now.timestamp() - int(timestamp))
-    if abs(age.total_seconds()) > TOLERANCE_SECONDS:
-        return Refused("stale", "webhook-timestamp is more than 5 minutes from our clock")
-    return Stamp(delivery)
+class Refused(GatewayError):
+    """A delivery is not taken. Only a sender that proved itself is told why: to anyone else every
+    fault is `unproven`, and the detail is for the operator."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault, self.detail = fault, detail
 
 
 def webhook_id(namespace: str, source: str, delivery: str) -> str:
@@ -50,11 +52,18 @@ def webhook_id(namespace: str, source: str, delivery: str) -> str:
     return derived_id(f"{namespace}/{source}/{delivery}", "webhook")
 
 
-def received(namespace: str, source: str, delivery: str, data: Any) -> WebhookReceived:
-    """The event of a verified delivery. Raises pydantic's `ValidationError`."""
+def received(namespace: str, source: str, delivered: Delivered) -> WebhookReceived:
+    """The event of what was delivered. Raises `Refused`, and pydantic's `ValidationError`."""
+    id = delivered.id
+    if not id or len(id) > DELIVERY_ID_LENGTH_MAX or not id.isprintable():
+        raise Refused(
+            "headers",
+            f"the delivery's id is not 1 to {DELIVERY_ID_LENGTH_MAX} readable characters",
+        )
     return WebhookReceived(
-        webhook=webhook_id(namespace, source, delivery),
+        webhook=webhook_id(namespace, source, id),
         source=source,
-        delivery=delivery,
-        data=data,
+        delivery=id,
+        kind=delivered.kind[:KIND_LENGTH_MAX],
+        data=delivered.data,
     )

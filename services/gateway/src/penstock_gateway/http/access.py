@@ -90,6 +90,8 @@ TABLE: Mapping[tuple[str, str], Need] = {
     # Tokens of one's own need no more than a role; the handlers ask for the rest.
     ("POST", "/v1/{namespace}/token"): READ,
     ("DELETE", "/v1/{namespace}/token/{id}"): READ,
+    ("PUT", "/v1/{namespace}/secret/{id}"): ADMINISTER,
+    ("DELETE", "/v1/{namespace}/secret/{id}"): ADMINISTER,
     ("POST", "/v1/{namespace}/credential"): ADMINISTER,
     ("DELETE", "/v1/{namespace}/credential/{id}"): ADMINISTER,
     ("GET", "/v1/{namespace}/{noun}"): READ_ACROSS,

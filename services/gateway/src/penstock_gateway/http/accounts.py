@@ -19,7 +19,7 @@ from penstock_chassis.accounts import Principal, hash_of, make_token, ranked
 from penstock_gateway.domain.view import utc_text
 from penstock_gateway.http.access import principal_of, require
 from penstock_gateway.http.answers import json_response
-from penstock_gateway.http.appending import append_first, append_new, append_once
+from penstock_gateway.http.appending import append_new, append_once
 from penstock_gateway.http.context import Context, context_of, source_of
 from penstock_gateway.http.parameters import checked_name, json_object, name_of, namespace_of
 from penstock_gateway.http.problems import Problem
@@ -104,7 +104,7 @@ async def create_token(request: Request) -> Response:
             }
         )
     _check_reach(context, principal, namespace, event)
-    appended = await append_first(context, event, namespace, new_id(), source_of(request))
+    appended = await append_new(context, event, namespace, new_id(), source=source_of(request))
     await settled(context, appended.sequence)
     told = {
         "token": event.token,

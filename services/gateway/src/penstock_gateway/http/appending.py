@@ -1,6 +1,7 @@
 """Appending over HTTP: durable when answered, and the same request twice has one effect."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from penstock_chassis.errors import Conflict, Unavailable
@@ -37,24 +38,44 @@ async def append_once(
         guard = Guard(filter, standing[-1].sequence if standing else 0)
         message = _message(context, event, namespace, id, source, guard, traceparent)
         with suppress(Conflict):  # somebody appended to the same thing in between: look again
-            return await _insist(context, message)
+            return await _insist(context, [message])
     raise Unavailable("others write to the same thing without pause; try again")
 
 
-async def append_first(
-    context: Context, event: Event, namespace: str, id: str, source: str
-) -> Appended:
-    """Append an event as the first of its aggregate; whatever stands there makes it a duplicate.
+async def append_firsts(
+    context: Context, events: Sequence[tuple[Event, str]], namespace: str, source: str
+) -> list[Appended]:
+    """Append events, each under its id as the first of its aggregate: all that are not there yet,
+    or none. Whatever stands at an aggregate makes its event a duplicate.
 
     Raises `Unavailable` where no answer came; the same call again is safe.
     """
-    filter = event.aggregate(namespace).filter
-    message = _message(context, event, namespace, id, source, Guard(filter, 0), None)
-    try:
-        return await _insist(context, message)
-    except Conflict:
-        standing = await context.ports.log.read(filter, limit=1)
-        return Appended(standing[0].sequence, duplicate=True)
+    filters = [event.aggregate(namespace).filter for event, _ in events]
+    stands: dict[str, Appended] = {}
+    for _ in range(CONFLICTS_MAX):
+        fresh: dict[str, Message] = {}
+        for filter, (event, id) in zip(filters, events, strict=True):
+            if filter not in stands and filter not in fresh:
+                guard = Guard(filter, 0)
+                fresh[filter] = _message(context, event, namespace, id, source, guard, None)
+        if not fresh:
+            break
+        try:
+            appended = await _insist(context, list(fresh.values()))
+            surely = len(fresh) == 1 or not appended.duplicate
+        except Conflict:
+            surely = False
+        if not surely:  # some of them stand already: look which; then the rest, once more
+            for filter in fresh:
+                for stored in await context.ports.log.read(filter, limit=1):
+                    stands[filter] = Appended(stored.sequence, duplicate=True)
+            continue
+        first = appended.sequence - len(fresh) + 1  # a batch is contiguous
+        for number, filter in enumerate(fresh):
+            stands[filter] = Appended(first + number, appended.duplicate)
+    if len(stands) < len(set(filters)):
+        raise Unavailable("others write to the same things without pause; try again")
+    return [stands[filter] for filter in filters]
 
 
 async def append_new(
@@ -68,7 +89,7 @@ async def append_new(
 ) -> Appended:
     """Append an event under a fresh id."""
     message = _message(context, event, namespace, id, source, None, traceparent)
-    return await _insist(context, message)
+    return await _insist(context, [message])
 
 
 def _message(
@@ -91,10 +112,10 @@ def _message(
     )
 
 
-async def _insist(context: Context, message: Message) -> Appended:
+async def _insist(context: Context, messages: Sequence[Message]) -> Appended:
     for tried in range(1, TRIES_MAX + 1):
         try:
-            return await context.ports.log.append([message])
+            return await context.ports.log.append(messages)
         except Unavailable:
             if tried == TRIES_MAX:
                 raise

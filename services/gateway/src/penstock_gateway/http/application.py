@@ -14,6 +14,7 @@ from penstock_gateway.http import (
     projections,
     publish,
     rows,
+    secrets,
     webhooks,
 )
 from penstock_gateway.http.access import guarded
@@ -28,6 +29,7 @@ ROUTES = [
     *accounts.ROUTES,
     *credentials.ROUTES,
     *webhooks.ROUTES,
+    *secrets.ROUTES,
     *events.ROUTES,
     *publish.ROUTES,
     *objects.ROUTES,

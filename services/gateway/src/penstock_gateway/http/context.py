@@ -1,18 +1,18 @@
 """What the routes of the API stand on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from penstock_chassis.accounts import AccountBook, Bearers
 from penstock_chassis.fold import Fold
-from penstock_chassis.ports import Ports
+from penstock_chassis.ports import Ports, Secrets
+from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.http.following import FeedingFold
+from penstock_gateway.http.keyring import Keyring
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.streams import Streams
-from penstock_gateway.ports import SignatureVerifier
 from penstock_gateway.settings import GatewaySettings
 
 SOURCE = "penstock/gateway"
@@ -30,8 +30,9 @@ class Context:
     streams: Streams
     accounts: Fold[AccountBook]
     bearers: Bearers
-    senders: Mapping[tuple[str, str], SignatureVerifier]
-    """By namespace and source."""
+    sources: Fold[SourceBook]
+    secrets: Secrets
+    keyring: Keyring
 
 
 def context_of(request: Request) -> Context:

@@ -16,7 +16,7 @@ from penstock_chassis.accounts.objects import objects_secret
 from penstock_gateway.http.access import principal_of
 from penstock_gateway.http.accounts import body_of_fields, faults_by_field, settled
 from penstock_gateway.http.answers import json_response
-from penstock_gateway.http.appending import append_first, append_once
+from penstock_gateway.http.appending import append_new, append_once
 from penstock_gateway.http.context import Context, context_of, source_of
 from penstock_gateway.http.parameters import json_object, name_of, namespace_of
 from penstock_gateway.http.problems import Problem
@@ -57,7 +57,7 @@ async def create_credential(request: Request) -> Response:
         raise Problem(
             422, "a credential is viewer or editor; who is admin asks the gateway", field="role"
         )
-    appended = await append_first(context, event, namespace, new_id(), source_of(request))
+    appended = await append_new(context, event, namespace, new_id(), source=source_of(request))
     await settled(context, appended.sequence)
     answer = {
         "credential": event.credential,

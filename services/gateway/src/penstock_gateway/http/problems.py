@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from penstock_chassis.errors import TooLarge, Unavailable
+from penstock_chassis.errors import Sealed, TooLarge, Unavailable
 from penstock_gateway.errors import HistoryTooLong
 from penstock_gateway.http.answers import dump
 
@@ -100,6 +100,7 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     HTTPException: on_http_error,
     Unavailable: on_unavailable,
     HistoryTooLong: on_unavailable,
+    Sealed: on_unavailable,
     TooLarge: on_too_large,
     ClientDisconnect: on_disconnect,
     Exception: on_defect,

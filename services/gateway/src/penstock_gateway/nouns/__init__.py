@@ -22,6 +22,8 @@ from penstock_gateway.nouns import (
     promotion,
     queue,
     rollout,
+    secret,
+    source,
     token,
     trial,
     trigger,
@@ -45,10 +47,12 @@ VIEWS: Mapping[str, View] = {
         endpoint,
         rollout,
         trigger,
+        source,
         webhook,
         member,
         token,
         credential,
+        secret,
     )
 }
 

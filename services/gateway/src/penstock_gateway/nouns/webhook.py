@@ -17,6 +17,7 @@ def _received(row: Row, event: WebhookReceived, _: Recorded) -> Mapping[str, Any
         "status": "received",
         "source": event.source,
         "delivery": event.delivery,
+        "kind": event.kind,
         "data": event.data if small else None,
     }
 
@@ -26,6 +27,7 @@ VIEW = View(
     {
         "source": "The configured sender",
         "delivery": "The sender's own id of the delivery",
+        "kind": "What the sender calls it",
         "data": "The body as it was sent, where it is small",
     },
     {WebhookReceived: _received},
