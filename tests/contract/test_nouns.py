@@ -42,6 +42,7 @@ NOT_NOUNS_OF_THE_CLI = {
     "deadletter": "messages of the log, of any noun, that no try could handle",
     "service": "processes of this machine; the log knows no services",
     "projection": "how far what is shown has come; no aggregate",
+    **dict.fromkeys(("login", "logout", "whoami"), "who asks; not what there is"),
     **dict.fromkeys(("up", "down", "status", "doctor"), "the platform as a whole"),
     **dict.fromkeys(("apply", "get", "schema"), "documents of any kind"),
 }

@@ -37,7 +37,8 @@ def test_the_guide_names_variables_and_files_that_exist(
 ) -> None:
     text = (root / "docs" / "deploying.md").read_text()
     example = (root / "compose" / ".env.example").read_text()
-    known = set().union(*known_variables.values()) | {"PENSTOCK_URL", "PENSTOCK_TEST_PULL_IMAGES"}
+    known = set().union(*known_variables.values()) | {"PENSTOCK_URL", "PENSTOCK_TOKEN"}
+    known |= {"PENSTOCK_TEST_PULL_IMAGES"}
     known |= set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
     named = set(re.findall(r"\b((?:PENSTOCK|GATEWAY|JOB)_[A-Z_]*[A-Z])\b", text))
     assert len(named) > 10

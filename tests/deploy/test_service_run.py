@@ -101,6 +101,7 @@ async def servers(root: Path, compose: dict[str, Any]) -> AsyncIterator[dict[str
                 "PENSTOCK_OBJECTS_ACCESS_KEY": objects.access_key,
                 "PENSTOCK_OBJECTS_SECRET_KEY": objects.secret_key,
                 "PENSTOCK_OBJECTS_SYNC_DIR": str(objects.data_dir),
+                "PENSTOCK_ADMIN_TOKEN_HASH": "ab" * 32,
             }
 
 
@@ -124,6 +125,7 @@ async def test_a_service_is_ready_by_its_variables_alone_and_drains_at_sigterm(
         await answered(service, health, "/readyz", 200)
         if name in LISTENS:
             await answered(service, http, "/", None)
+            await answered(service, http, "/v1/whoami" if name == "gateway" else "/n/e/v2", 401)
         _, body = await get(health, "/readyz")
         assert json.loads(body)["checks"] == {
             f"{name}.started": "ok",

@@ -29,12 +29,16 @@ UNREADABLE = {
 }
 """What a history holds on purpose although it cannot be read."""
 NOT_SAID_YET = {
+    "credential.issued": "nobody of the run has a key to the bus of their own",
+    "credential.revoked": "likewise",
     "dataset.rejected": "no dataset of the run is unsound",
     "endpoint.rejected": "every endpoint of the run is sound",
     "features.pushed": "nothing pushes rows yet",
     "features.rejected": "every feature set of the run is sound",
     "job.checkpointed": "the trainer does not store checkpoints yet",
     "job.preempted": "the scheduler does not preempt yet",
+    "member.added": "the run asks nobody who they are",
+    "member.removed": "likewise",
     "model.demoted": "the registry does not demote yet",
     "node.drained": "the scheduler does not drain yet",
     "node.lost": "the scheduler has no heartbeats yet",
@@ -46,6 +50,8 @@ NOT_SAID_YET = {
     "trigger.resume-requested": "nothing of the run resumes a trigger",
     "trigger.skipped": "no trigger of the run feeds itself",
     "rollout.rolledback": "no revision of the run fails",
+    "token.issued": "the run asks nobody who they are",
+    "token.revoked": "likewise",
     "secret.deleted": "the run keeps its secret",
     "secret.set": "the demo was recorded when secrets stood in a file",
     "source.configured": "likewise, sources",

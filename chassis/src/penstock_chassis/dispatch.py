@@ -4,6 +4,7 @@ the one canonical log line and the metrics of the event.
 A wish that can be placed but does not fit its contract is answered by `<noun>.rejected`, which
 says the field and the fix. What cannot be placed at all (no subject of ours, an unknown type or
 version, contradicting headers) is rejected to the dead letters. Neither disturbs anything else.
+An event that names an object of another namespace is not valid, whichever way it came.
 """
 
 import time
@@ -22,6 +23,7 @@ from penstock_schemas import (
     InvalidEvent,
     SchemaError,
     UnknownType,
+    check_references,
     derived_id,
     event_class,
     parse_subject,
@@ -60,12 +62,14 @@ class Dispatcher:
         Raises `Reject` for what cannot be read at all.
         """
         try:
-            return read_recorded(stored)
+            message = read_recorded(stored)
+            check_references(message.event, message.namespace)
         except InvalidEvent as error:
             await self._refuse(stored, error)
             return None
         except SchemaError as error:
             raise Reject(str(error)) from None
+        return message
 
     async def handle(self, message: Recorded, deliveries: int = 1) -> None:
         """Call the handler, measured and logged."""

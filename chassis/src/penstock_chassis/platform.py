@@ -9,6 +9,7 @@ but the runners of jobs, which the next start adopts.
 import asyncio
 import functools
 import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from penstock_chassis.adapters.access import account_fold
+from penstock_chassis.adapters.nats.connection import connect_client
+from penstock_chassis.adapters.nats.log import NatsLog
+from penstock_chassis.adapters.nats.streams import EVENTS
 from penstock_chassis.adapters.s3 import S3ObjectStore, make_client
 from penstock_chassis.discovery import installed_names, load_service
 from penstock_chassis.embedded import DataDir, EmbeddedNats, EmbeddedObjects, Endpoints
@@ -30,6 +35,9 @@ from penstock_chassis.settings import PlatformSettings, ServiceSettings
 GATEWAY_PORT = 7360
 SERVING_PORT = 7361
 READY_SECONDS = 60.0
+PASSWORD_BYTES = 32
+ACCOUNTS_SECONDS = 0.5
+"""So late a credential may count: between two looks at what was folded."""
 
 log = structlog.get_logger("penstock.platform")
 
@@ -80,6 +88,7 @@ class Platform:
     async def drain(self) -> None:
         """Let every service finish what it has in hand."""
         await asyncio.gather(*(host.drain() for host in self.hosts))
+        self._tasks[-1].cancel()  # who keeps the bus's accounts has nothing to drain
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
@@ -89,8 +98,10 @@ async def running_platform(
 ) -> AsyncIterator[Platform]:
     """Start everything in a locked directory; drain and stop at the end."""
     options = options or UpOptions()
-    nats = EmbeddedNats(directory, options.nats_port)
-    objects = EmbeddedObjects(directory, options.objects_port)
+    asked = PlatformSettings()
+    password = secrets.token_urlsafe(PASSWORD_BYTES) if asked.auth == "tokens" else None
+    nats = EmbeddedNats(directory, options.nats_port, password=password)
+    objects = EmbeddedObjects(directory, options.objects_port, bucket=asked.objects_bucket)
     try:
         options.progress("starting nats-server and the object store")
         await _start_both(nats, objects)
@@ -104,6 +115,7 @@ async def running_platform(
         ]
         options.progress(f"starting {len(hosts)} services")
         tasks = [asyncio.create_task(host.run(), name=host.spec.name) for host in hosts]
+        tasks.append(asyncio.create_task(keep_accounts(nats, objects, settings.nats_url)))
         platform = Platform(directory, settings, hosts, tasks)
         try:
             await platform.ready()
@@ -119,6 +131,26 @@ async def running_platform(
             await platform.drain()
     finally:
         await asyncio.gather(nats.stop(), objects.stop())
+
+
+async def keep_accounts(nats: EmbeddedNats, objects: EmbeddedObjects, url: str) -> None:
+    """Let into the bus and the object store whom the log lets in, for ever."""
+    client = await connect_client(url, "penstock-accounts")
+    try:
+        log, fold = NatsLog(client, EVENTS), account_fold()
+        following = asyncio.create_task(fold.follow(log))
+        try:
+            while True:
+                await asyncio.sleep(ACCOUNTS_SECONDS)
+                if following.done():
+                    following.result()
+                credentials = list(fold.state.credentials.values())
+                await nats.admit([one for one in credentials if one.issued.kind == "nats"])
+                await objects.admit([one for one in credentials if one.issued.kind == "s3"])
+        finally:
+            following.cancel()
+    finally:
+        await client.close()
 
 
 async def make_object_store(settings: PlatformSettings) -> S3ObjectStore:
@@ -179,9 +211,15 @@ def settings_for(
 ) -> ServiceSettings:
     """The settings of a service: what is given, else its environment, else its defaults.
 
-    A field that has the name of a platform setting takes its value.
+    A field that has the name of a platform setting takes its value, unless the service's own
+    variable is set.
     """
-    shared = set(type(platform).model_fields) & set(spec.settings.model_fields)
+    prefix = spec.settings.model_config.get("env_prefix", "")
+    shared = {
+        name
+        for name in set(type(platform).model_fields) & set(spec.settings.model_fields)
+        if f"{prefix}{name}".upper() not in os.environ
+    }
     made: ServiceSettings = spec.settings(
         **({name: getattr(platform, name) for name in shared} | dict(given))
     )

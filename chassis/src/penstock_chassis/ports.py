@@ -316,9 +316,10 @@ class ObjectStore(Protocol):
         verified; nothing is left at `target` on failure. Raises `NotFound`, `DigestMismatch`."""
         ...
 
-    async def read_uri(self, uri: str, target: Path) -> None:
-        """Copy any object that the platform's credentials can read to `target`, unverified
-        (its digest is not known yet). Raises `NotFound`."""
+    async def read_uri(self, namespace: str, uri: str, target: Path) -> None:
+        """Copy an object of another bucket that the platform's credentials can read, or one of
+        this namespace, to `target`, unverified (its digest is not known yet). Raises `NotFound`,
+        and `ValueError` for an object of another namespace."""
         ...
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from penstock_chassis.accounts.settings import AccessSettings
+
 URL_PASSWORD = re.compile(r"(://(?:[^\s/@,:]*:)?)[^\s/@,]+@")
 """The password of a URL, as in nats://user:password@host, or the token, as in nats://token@host."""
 
@@ -24,8 +26,8 @@ class ServiceSettings(BaseSettings):
     """Where the service keeps working files; all of it can be made again from the log."""
 
 
-class PlatformSettings(BaseSettings):
-    """Where the bus and the object store are, for every service."""
+class PlatformSettings(AccessSettings):
+    """Where the bus and the object store are, and who is let in, for every service."""
 
     model_config = SettingsConfigDict(
         env_prefix="PENSTOCK_", frozen=True, extra="ignore", use_attribute_docstrings=True

@@ -37,6 +37,7 @@ from penstock_schemas import (
     JobRequested,
     JobStarted,
     JobSucceeded,
+    Program,
 )
 
 JOBS = 3
@@ -46,7 +47,7 @@ State = dict[str, set[str]]
 
 
 def requested(number: int) -> JobRequested:
-    return JobRequested.model_validate(JobRequested.example | {"job": f"job-{number}"})
+    return JobRequested(job=f"job-{number}", program=Program(command=("train",)))
 
 
 def evolve(state: State, item: Recorded) -> State:

@@ -19,9 +19,9 @@ from penstock_chassis.testing import (
     no_duplicate_ids,
     wishes_answered,
 )
-from penstock_schemas import JobRequested, JobStarted
+from penstock_schemas import JobRequested, JobStarted, Program
 
-WISH = JobRequested.model_validate(JobRequested.example)
+WISH = JobRequested(job="0190c2a4-7b1e-7c30-8f00-000000000001", program=Program(command=("train",)))
 
 
 def service(name: str = "idle", **options: object) -> Service:

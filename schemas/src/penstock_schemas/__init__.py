@@ -40,6 +40,7 @@ from penstock_schemas.names import (
     new_id,
 )
 from penstock_schemas.nouns import *  # noqa: F403
+from penstock_schemas.references import check_own, check_references, is_own, key_of, references
 from penstock_schemas.strict import unknown_fields
 from penstock_schemas.subjects import ROOT, Aggregate, Subject, filter_of, parse_subject
 
@@ -65,6 +66,8 @@ __all__ = [  # noqa: PLE0604
     "UnknownKind",
     "UnknownType",
     "Value",
+    "check_own",
+    "check_references",
     "check_upcasters",
     "decode",
     "derived_id",
@@ -72,14 +75,17 @@ __all__ = [  # noqa: PLE0604
     "event_class",
     "event_types",
     "filter_of",
+    "is_own",
     "is_name",
     "kind_class",
     "kinds",
+    "key_of",
     "new_id",
     "parse_subject",
     "payload_of",
     "read_envelope",
     "unknown_fields",
+    "references",
     "upcaster",
     *nouns.__all__,
 ]

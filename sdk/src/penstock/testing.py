@@ -186,6 +186,9 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._answer(self._post)
 
+        def do_PUT(self) -> None:
+            self._answer(self._post)
+
         def do_DELETE(self) -> None:
             self._answer(self._delete)
 
@@ -309,7 +312,8 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
             raise Problem(404, "no such path")
 
         def _delete(self, path: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
-            self._letter(path[-1])
+            if "/" + "/".join(path) not in gateway.answers:
+                self._letter(path[-1])
             return 200, {}
 
         def _letter(self, position: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from penstock_chassis.accounts import hash_of, make_token
 from penstock_chassis.embedded.files import write_private
 from penstock_chassis.errors import ChassisError
 from penstock_chassis.sealing import new_key
@@ -14,9 +15,36 @@ from penstock_gateway.settings import GatewaySettings
 
 
 def test_an_open_address_needs_the_names_under_which_it_is_reached() -> None:
+    known = {"auth": "tokens", "admin_token_hash": "ab" * 32}
     with pytest.raises(ValidationError, match="ALLOWED_HOSTS"):
-        GatewaySettings(host="0.0.0.0")
-    assert "example.org" in GatewaySettings(host="0.0.0.0", allowed_hosts=("Example.org",)).hosts
+        GatewaySettings(host="0.0.0.0", **known)
+    settings = GatewaySettings(host="0.0.0.0", allowed_hosts=("Example.org",), **known)
+    assert "example.org" in settings.hosts
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "penstock.example.org"])
+def test_an_address_that_others_reach_needs_people_to_say_who_they_are(host: str) -> None:
+    with pytest.raises(ValidationError, match="PENSTOCK_AUTH=tokens"):
+        GatewaySettings(host=host, allowed_hosts=("*",))
+
+
+def test_tokens_without_any_way_in_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="lets nobody in"):
+        GatewaySettings(auth="tokens")
+    with pytest.raises(ValidationError, match="oidc_audience"):
+        GatewaySettings(auth="tokens", oidc_issuer="https://accounts.example.org")
+    with pytest.raises(ValidationError, match="PENSTOCK_AUTH=tokens"):
+        GatewaySettings(oidc_issuer="https://accounts.example.org", oidc_audience="penstock")
+    with pytest.raises(ValidationError, match="roles are"):
+        GatewaySettings(oidc_roles={"group": {"vision": "owner"}})
+    for bad in ("abc", "pst_cut-off"):
+        (tmp_path / "admin").write_text(bad)
+        settings = GatewaySettings(auth="tokens", admin_token_file=tmp_path / "admin")
+        with pytest.raises(ValueError, match="admin"):
+            settings.read_admin_hash()
+    token = make_token()
+    (tmp_path / "admin").write_text(token + "\n")
+    assert settings.read_admin_hash() == hash_of(token)
 
 
 def test_a_sealing_key_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ GATE = Gate(program=Program(command=("judge",)), objective=OBJECTIVE, min_gain=0
 BROKEN = Gate(program=Program(command=("break",)), objective=OBJECTIVE)
 
 
-def ref(number: int) -> ObjectRef:
+def ref(number: int, namespace: str = "default") -> ObjectRef:
     """The artifact of a model whose auc is `number` percent."""
     digest = f"blake3:{number:064x}"
-    uri = f"s3://penstock/default/blake3/{number}"
+    uri = f"s3://penstock/{namespace}/blake3/{number}"
     return ObjectRef(uri=uri, digest=digest, size_bytes=1, kind="folder")
 
 
@@ -55,11 +55,17 @@ def auc(artifact: ObjectRef) -> float:
     return int(artifact.digest.split(":")[1], 16) / 100
 
 
-def train(job: str, gate: Gate | None, model: str = "m") -> JobRequested:
-    program = Program(command=("train", job.removeprefix("j")), source=ref(7))
+def train(
+    job: str, gate: Gate | None, model: str = "m", namespace: str = "default"
+) -> JobRequested:
+    program = Program(command=("train", job.removeprefix("j")), source=ref(7, namespace))
     target = ModelTarget(model=model, gate=gate)
     return JobRequested(
-        job=job, program=program, params={"depth": 3}, inputs={"training": ref(8)}, target=target
+        job=job,
+        program=program,
+        params={"depth": 3},
+        inputs={"training": ref(8, namespace)},
+        target=target,
     )
 
 
@@ -75,16 +81,16 @@ async def toy_trainer(world: SimWorld) -> None:
             message = read_recorded(stored)
             if isinstance(message.event, JobRequested) and message.event.job not in done:
                 done.add(message.event.job)
-                say(world, message, outcome(message.event))
+                say(world, message, outcome(message.event, message.namespace))
         await grown.wait()
 
 
-def outcome(job: JobRequested) -> Event:
+def outcome(job: JobRequested, namespace: str) -> Event:
     what = job.program.command[0]
     if what == "break":
         return JobFailed(job=job.job, attempt=1, reason="killed by signal 9", final=True)
     if what == "train":
-        output = ref(int(job.program.command[1]))
+        output = ref(int(job.program.command[1]), namespace)
         return JobSucceeded(
             job=job.job, attempt=1, metrics={"auc": auc(output)}, output=output, seconds=1
         )
@@ -140,7 +146,7 @@ PUBLISH = [
     ended(5),
     train("j90", BROKEN),
     ended(6),
-    Draft(train("j10", None), "other"),
+    Draft(train("j10", None, namespace="other"), "other"),
     ended(7),
 ]
 

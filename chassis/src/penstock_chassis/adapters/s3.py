@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
@@ -21,9 +21,14 @@ from minio.error import S3Error
 
 from penstock_chassis.digests import Hasher, digest_of, new_hasher
 from penstock_chassis.errors import DigestMismatch, NotFound, TooLarge, Unavailable
-from penstock_chassis.folders import FolderEntry, folder_files, parse_manifest, render_manifest
+from penstock_chassis.folders import (
+    FolderEntry,
+    folder_files,
+    parse_manifest,
+    render_manifest,
+)
 from penstock_chassis.settings import PlatformSettings
-from penstock_schemas import ObjectRef
+from penstock_schemas import ObjectRef, check_own, key_of
 
 CHUNK_BYTES = 1024 * 1024
 PART_BYTES = 16 * 1024 * 1024
@@ -139,8 +144,9 @@ class S3ObjectStore:
             )
         )
 
-    async def read_uri(self, uri: str, target: Path) -> None:
+    async def read_uri(self, namespace: str, uri: str, target: Path) -> None:
         """See `ObjectStore.read_uri`."""
+        check_own(uri, namespace, self._bucket)
         await self._run(self._read_uri, uri, target)
 
     def _read_uri(self, uri: str, target: Path) -> None:
@@ -172,7 +178,7 @@ class S3ObjectStore:
         return ObjectRef(uri=f"s3://{self._bucket}/{key}", digest=digest, size_bytes=size_bytes)
 
     def _key(self, uri: str) -> str:
-        return unquote(urlsplit(uri).path.lstrip("/"))
+        return key_of(uri)
 
     def _present(self, ref: ObjectRef) -> bool:
         try:

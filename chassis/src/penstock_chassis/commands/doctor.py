@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import urllib.error
@@ -151,8 +152,11 @@ async def service_states(endpoints: "Endpoints") -> dict[str, str]:
 
 def get_json(url: str, timeout_seconds: float = HTTP_SECONDS) -> dict[str, Any]:
     """What a URL answers, also with an error status; `problem` where it is no JSON object."""
+    token = os.environ.get("PENSTOCK_TOKEN")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own addresses
     try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

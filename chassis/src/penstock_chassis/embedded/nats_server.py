@@ -5,7 +5,9 @@ NATS's default loses seconds of acknowledged writes); the same port in every run
 directory while that port is free, so that clients reconnect after a restart; killed, it is back
 on the same port and data within about a second.
 
-Not for networks: it asks for no credentials, and so listens on 127.0.0.1 alone.
+It listens on 127.0.0.1 alone. Without a password whoever comes without a credential is the
+platform; namespaces whose credentials it is given have accounts of their own
+(`penstock_chassis.accounts.bus`).
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import signal
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock_chassis.accounts.book import Credential
+from penstock_chassis.accounts.bus import PLATFORM_ACCOUNT, PLATFORM_USER, bus_accounts
 from penstock_chassis.embedded import binaries, loopback
 from penstock_chassis.embedded.datadir import DataDir
 from penstock_chassis.embedded.files import write_private
@@ -34,6 +41,13 @@ READY_SECONDS = 20.0
 STOP_GRACE_SECONDS = 10.0
 REPLY_SECONDS = 2.0
 
+GLOBAL_ACCOUNT = "$G"
+"""Where nats-server keeps what nobody in particular has."""
+RELOADS = 2
+"""Once does not do: after it nats-server 2.15.1 finds nobody behind the service imports of an
+account that is new in it ("no responders", measured; no publish of the platform is lost)."""
+RELOAD_SECONDS_MAX = 5.0
+RELOAD_POLL_SECONDS = 0.01
 NATS = "nats"
 MONITORING = "nats monitoring"
 
@@ -50,6 +64,8 @@ class NatsConfig:
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     max_store_bytes: int = MAX_STORE_BYTES
     max_memory_bytes: int = MAX_MEMORY_BYTES
+    credentials: Sequence[Credential] = ()
+    password: str | None = None
 
     def render(self) -> str:
         """The configuration file, as JSON, which nats-server reads (and which quotes any path)."""
@@ -66,6 +82,7 @@ class NatsConfig:
                 "max_memory_store": self.max_memory_bytes,
                 "sync_interval": "always",
             },
+            **bus_accounts(self.credentials, self.password),
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -85,9 +102,11 @@ class EmbeddedNats(EmbeddedServer):
         server_name: str = "penstock",
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         max_store_bytes: int = MAX_STORE_BYTES,
+        password: str | None = None,
         on_exit: Callable[[UnexpectedExit], None] | None = None,
     ) -> None:
-        """`port` None: the last run's port where it is free, else a free one."""
+        """`port` None: the last run's port where it is free, else a free one. `password`: what the
+        platform's own connections bring; None lets in whoever comes."""
         super().__init__(
             PortMemory(data_dir.run / "nats-ports.json"),
             {NATS: port, MONITORING: monitor_port},
@@ -96,11 +115,19 @@ class EmbeddedNats(EmbeddedServer):
         self._server_name = server_name
         self._max_payload_bytes = max_payload_bytes
         self._max_store_bytes = max_store_bytes
+        self._password = password
+        self._credentials: Sequence[Credential] = ()
         self._on_exit = on_exit
 
     @property
     def url(self) -> str:
-        """`nats://127.0.0.1:<port>`."""
+        """`nats://127.0.0.1:<port>`, with the platform's password where it has one: a secret."""
+        who = f"{PLATFORM_USER}:{self._password}@" if self._password else ""
+        return f"nats://{who}{self.tenant_url.removeprefix('nats://')}"
+
+    @property
+    def tenant_url(self) -> str:
+        """The same for those with a credential of their own."""
         return f"nats://{loopback.HOST}:{self._chosen[NATS]}"
 
     @property
@@ -108,8 +135,51 @@ class EmbeddedNats(EmbeddedServer):
         """The server's HTTP monitoring (`/healthz`, `/jsz`, `/varz`)."""
         return f"http://{loopback.HOST}:{self._chosen[MONITORING]}"
 
+    async def admit(self, credentials: Sequence[Credential]) -> None:
+        """Let in these credentials and no others, from now on: connections of those that are not
+        among them are closed, all others live on."""
+        if [one.issued for one in credentials] == [one.issued for one in self._credentials]:
+            return
+        self._credentials = tuple(credentials)
+        self._write_config(self._chosen)
+        for _ in range(RELOADS):
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Have the configuration read again. A server that is away reads it when it comes back."""
+        before = await asyncio.to_thread(self._loaded_at)
+        pid = self.process.pid
+        if pid is None or not before:
+            return
+        os.kill(pid, signal.SIGHUP)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RELOAD_SECONDS_MAX):
+                # The server tells nobody: it is asked, each time for some milliseconds.
+                while await asyncio.to_thread(self._loaded_at) == before:  # noqa: ASYNC110
+                    await asyncio.sleep(RELOAD_POLL_SECONDS)
+
+    def _loaded_at(self) -> str:
+        """When the server read its configuration last; nothing where it does not answer."""
+        try:
+            url = f"{self.monitor_url}/varz"
+            with urllib.request.urlopen(url, timeout=REPLY_SECONDS) as answer:  # noqa: S310
+                return str(json.load(answer)["config_load_time"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
     def _child(self, ports: Mapping[str, int]) -> ManagedProcess:
         binary = binaries.find(binaries.NATS_SERVER)
+        _adopt_store(self._data_dir.nats)
+        return ManagedProcess(
+            "nats-server",
+            [binary, "--config", self._write_config(ports)],
+            log_path=self._data_dir.logs / "nats-server.log",
+            restart=True,
+            on_exit=self._on_exit,
+            children=self._data_dir.children,
+        )
+
+    def _write_config(self, ports: Mapping[str, int]) -> Path:
         config = NatsConfig(
             server_name=self._server_name,
             port=ports[NATS],
@@ -118,31 +188,28 @@ class EmbeddedNats(EmbeddedServer):
             pid_file=self._data_dir.run / "nats.pid",
             max_payload_bytes=self._max_payload_bytes,
             max_store_bytes=self._max_store_bytes,
+            credentials=self._credentials,
+            password=self._password,
         )
         config_path = self._data_dir.nats / "nats-server.json"
         write_private(config_path, config.render())
-        return ManagedProcess(
-            "nats-server",
-            [binary, "--config", config_path],
-            log_path=self._data_dir.logs / "nats-server.log",
-            restart=True,
-            on_exit=self._on_exit,
-            children=self._data_dir.children,
-        )
+        return config_path
 
     async def _answers(self) -> bool:
-        return await jetstream_answers(self._chosen[NATS])
+        return await jetstream_answers(self._chosen[NATS], self._password)
 
 
-async def jetstream_answers(port: int) -> bool:
+async def jetstream_answers(port: int, password: str | None = None) -> bool:
     """One `$JS.API.INFO` request in the plain NATS protocol: cheaper than a whole client."""
     try:
         async with asyncio.timeout(REPLY_SECONDS):
             reader, writer = await asyncio.open_connection(loopback.HOST, port)
             try:
-                writer.write(
-                    b'CONNECT {"verbose":false}\r\nSUB r 1\r\nPUB $JS.API.INFO r 0\r\n\r\n'
-                )
+                options: dict[str, Any] = {"verbose": False}
+                if password is not None:
+                    options |= {"user": PLATFORM_USER, "pass": password}
+                connect = f"CONNECT {json.dumps(options)}\r\n".encode()
+                writer.write(connect + b"SUB r 1\r\nPUB $JS.API.INFO r 0\r\n\r\n")
                 while line := await reader.readline():
                     if line.startswith(b"MSG r 1"):
                         # Not ready yet: the account answers with an error until its store is open.
@@ -154,3 +221,11 @@ async def jetstream_answers(port: int) -> bool:
     except (OSError, TimeoutError):
         return False
     return False
+
+
+def _adopt_store(folder: Path) -> None:
+    """Give the platform's account what a server without accounts kept (its account was `$G`)."""
+    before = folder / "jetstream" / GLOBAL_ACCOUNT
+    after = folder / "jetstream" / PLATFORM_ACCOUNT
+    if before.exists() and not after.exists():
+        before.rename(after)

@@ -1,4 +1,5 @@
-"""The embedded S3 server: `weed mini` on loopback, with one generated administrator.
+"""The embedded S3 server: `weed mini` on loopback, with one generated administrator, and the
+credentials of namespaces that it is given (`penstock_chassis.accounts.objects`).
 
 Guarantees: ready means that a PUT has succeeded (after a crash its list works seconds before its
 writes do); credentials are made once per data directory and kept at mode 0600; an object
@@ -13,9 +14,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from penstock_chassis.accounts.book import Credential
+from penstock_chassis.accounts.objects import object_identities
 from penstock_chassis.embedded import binaries, loopback, weed_command
 from penstock_chassis.embedded.datadir import DataDir
 from penstock_chassis.embedded.durability import FilesystemSync
@@ -46,6 +50,7 @@ class EmbeddedObjects(EmbeddedServer):
         data_dir: DataDir,
         port: int | None = None,
         *,
+        bucket: str = "penstock",
         on_exit: Callable[[UnexpectedExit], None] | None = None,
     ) -> None:
         """`port` of S3; None: the last run's where it is free, else a free one."""
@@ -54,6 +59,9 @@ class EmbeddedObjects(EmbeddedServer):
             {role: port if role == S3 else None for role in weed_command.ROLES},
         )
         self._on_exit = on_exit
+        self._bucket = bucket
+        self._admitted: Sequence[Credential] = ()
+        self._revoked: set[str] = set()
         self._parent = data_dir
         self.data_dir = data_dir.objects / "data"
         """Weed's own folder, which `sync` makes durable."""
@@ -86,6 +94,27 @@ class EmbeddedObjects(EmbeddedServer):
         """Make every object PUT before this call survive a power cut. Raises OSError."""
         await self._sync.sync()
 
+    async def admit(self, credentials: Sequence[Credential]) -> None:
+        """Let in the administrator and these credentials, and no others, from now on."""
+        if [one.issued for one in credentials] == [one.issued for one in self._admitted]:
+            return
+        kept = {one.issued.public_key for one in credentials}
+        self._revoked |= {one.issued.public_key for one in self._admitted} - kept
+        self._admitted = tuple(credentials)
+        self._write_identities()
+        if (pid := self.process.pid) is not None:  # else its restart reads it
+            os.kill(pid, signal.SIGHUP)
+
+    def _write_identities(self) -> None:
+        known = object_identities(
+            self._admitted,
+            self.access_key,
+            self.secret_key,
+            self._bucket,
+            sorted(self._revoked),
+        )
+        write_private(self.data_dir / weed_command.IDENTITIES, json.dumps(known))
+
     def _child(self, ports: Mapping[str, int]) -> ManagedProcess:
         binary = binaries.find(binaries.WEED)
         self._clear_leftovers(ports)
@@ -95,6 +124,7 @@ class EmbeddedObjects(EmbeddedServer):
             weed_command.security(lambda: secrets.token_hex(SIGNING_KEY_BYTES)),
         )
         write_private(self.data_dir / "filer.toml", weed_command.FILER_STORE)
+        self._write_identities()
         self._probe = PutProbe(f"{loopback.HOST}:{ports[S3]}", self._credentials)
         return ManagedProcess(
             "weed",

@@ -35,6 +35,8 @@ PORT_OFFSETS = (0, loopback.GRPC_OFFSET)
 SOCKET_FOLDER = Path("/").joinpath("tmp")
 """Where weed, whatever TMPDIR says, puts one gRPC socket a role; SIGKILL leaves them there."""
 
+IDENTITIES = "s3.json"
+"""Who may do what, read at the start and at SIGHUP."""
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
@@ -70,6 +72,7 @@ def argv(binary: Path, folder: Path, ports: Mapping[str, int]) -> list[str]:
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "s3.autoCreateBucket": "false",
+        "s3.config": folder / IDENTITIES,
         "filer.localSocket": "filer.sock",
         "s3.localSocket": "s3.sock",
         **{f"{role}.port": ports[role] for role in ROLES},

@@ -1,5 +1,13 @@
 """The contracts, one file a noun. Importing this package registers all of them."""
 
+from penstock_schemas.nouns.access import (
+    CredentialIssued,
+    CredentialRevoked,
+    MemberAdded,
+    MemberRemoved,
+    TokenIssued,
+    TokenRevoked,
+)
 from penstock_schemas.nouns.cluster import (
     NodeDrained,
     NodeLost,
@@ -121,6 +129,8 @@ __all__ = [
     "Categorical",
     "ColumnProfile",
     "Concurrency",
+    "CredentialIssued",
+    "CredentialRevoked",
     "Cron",
     "DatasetProfiled",
     "DatasetRegistered",
@@ -153,6 +163,8 @@ __all__ = [
     "JobStarted",
     "JobSucceeded",
     "Lineage",
+    "MemberAdded",
+    "MemberRemoved",
     "ModelDemoted",
     "ModelPromoted",
     "ModelRegistered",
@@ -197,6 +209,8 @@ __all__ = [
     "SubscriptionUndelivered",
     "TableProfile",
     "Throttle",
+    "TokenIssued",
+    "TokenRevoked",
     "TrialCompleted",
     "TrialFailed",
     "TrialPruned",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    access,
     apply,
     dataset,
     deadletter,
@@ -42,6 +43,9 @@ _WITH_MORE_VERBS = {
     "job": job.register,
     "model": model.register,
     "endpoint": endpoint.register,
+    "member": access.register_member,
+    "token": access.register_token,
+    "credential": access.register_credential,
     "source": source.register,
     "secret": secret.register,
     "trigger": trigger.register,
@@ -63,6 +67,7 @@ def make_app() -> typer.Typer:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         point.load()(app)
     apply.register(app)
+    access.register(app)
     _add(app, "event", "The log: follow, read, draw, publish.", event.register)
     for noun, view in VIEWS.items():
         group = _add(app, noun, view.help, _WITH_MORE_VERBS.get(noun, lambda _: None))

@@ -81,6 +81,19 @@ VIEWS: dict[str, View] = {
         ("on", "when", "rules", "fired", "skipped", "refused", "last_fired_at"),
         "penstock trigger apply -f retrain.yaml",
     ),
+    "member": View(
+        "Who has which role here.", ("role", "by"), "penstock member add ACCOUNT --role editor"
+    ),
+    "token": View(
+        "API tokens: what they are for and until when.",
+        ("account", "role", "namespaces", "expires_at", "description", "by"),
+        "penstock token create",
+    ),
+    "credential": View(
+        "Key pairs that open the bus itself.",
+        ("kind", "role", "public_key", "description", "by"),
+        "penstock credential create",
+    ),
     "source": View(
         "Who may send webhooks.",
         ("scheme", "secrets", "path"),

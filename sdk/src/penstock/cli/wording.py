@@ -35,6 +35,7 @@ _KINDS: dict[str, Kind] = {
         ("profiled", "materialized", "configured", "set", "fired", "active", "pushed", "committed"),
         "ok",
     ),
+    **dict.fromkeys(("issued", "added", "member"), "ok"),
     **dict.fromkeys(("failed", "lost", "rolledback", "unreadable", "undelivered"), "failed"),
     **dict.fromkeys(("disabled",), "failed"),
     **dict.fromkeys(
@@ -43,6 +44,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(
         ("preempted", "pruned", "cancelled", "cancel-requested", "deleted", "removed"), "evicted"
     ),
+    **dict.fromkeys(("revoked",), "evicted"),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -249,6 +251,12 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     "trigger.fire-requested": lambda d: f"by hand {value(d['data'])}",
     "trigger.skipped": lambda d: f"{d['kind']}: {d['reason']}",
     "trigger.fired": lambda d: f"for {d['cause_type']}: {d['produced_type']} {d['produced_id']}",
+    "member.added": lambda d: f"{d['role']}, by {d['by']}",
+    "member.removed": lambda d: f"by {d['by']}",
+    "token.issued": lambda d: f"for {d['account']}, {d['role']}, until {d['expires_at']}",
+    "token.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
+    "credential.issued": lambda d: f"{d['kind']}, {d['role']}, by {d['by']}",
+    "credential.revoked": lambda d: f"by {d['by']}: {d['reason'] or 'no reason given'}",
     "webhook.received": lambda d: (
         f"from {d['source']}: {d['kind'] + ' ' if d.get('kind') else ''}{json.dumps(d['data'])}"
     ),

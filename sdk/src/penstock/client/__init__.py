@@ -61,9 +61,11 @@ __all__ = [
 ]
 
 
-def connect(url: str | None = None, namespace: str | None = None) -> Client:
+def connect(
+    url: str | None = None, namespace: str | None = None, *, token: str | None = None
+) -> Client:
     """A client of the platform at `url`; see `Client` for what is used where none is given."""
-    return Client(url, namespace)
+    return Client(url, namespace, token=token)
 
 
 def publish(event: "Event", *, id: str | None = None, namespace: str | None = None) -> Published:

@@ -54,7 +54,7 @@ class TimedOut(PenstockError):
 _BY_STATUS = {401: SignInNeeded, 404: NotFound, 410: NotFound, 408: TimedOut, 504: Unavailable}
 _HINTS: dict[type[PenstockError], str] = {
     Unavailable: "penstock status",
-    SignInNeeded: "check the credentials of this client",
+    SignInNeeded: "penstock login",
 }
 
 

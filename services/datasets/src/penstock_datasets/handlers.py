@@ -157,7 +157,7 @@ async def _take(
         if file.uri.startswith("file://"):
             await asyncio.to_thread(_copy_allowed, file.uri, target, desk.allowed_folders)
         else:
-            await desk.objects.read_uri(file.uri, target)
+            await desk.objects.read_uri(namespace, file.uri, target)
     except (NotFound, ValueError) as error:
         raise RefusedError(
             f"{file.path}: {error}",

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from penstock_chassis.adapters.access import account_fold, make_bearers
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
 from penstock_chassis.decider import Decider
 from penstock_chassis.fold import Fold
@@ -83,6 +84,7 @@ def make_context(
     store = store or make_store(settings)
     filters = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))
     projector = Projector(ports.log, store, PROJECTION, filters)
+    accounts = account_fold()
     secrets = SealedSecrets(ports.kv, make_sealer(settings))
     book = Fold({"source", "secret"}, SourceBook(), sources.evolve)
     return Context(
@@ -93,6 +95,8 @@ def make_context(
         rebuilding=Rebuilding(projector),
         triggers=TriggerDesk(ports.log, ports.clock, VIEWS, compile_cel, store, TRIGGERS_VERSION),
         streams=Streams(ports.log),
+        accounts=accounts,
+        bearers=make_bearers(settings, accounts, ports.clock),
         sources=book,
         secrets=secrets,
         keyring=Keyring(secrets, book),
@@ -134,7 +138,7 @@ def build(
 
     return Service(
         name="gateway",
-        folds=[context.fold, context.sources, context.subscriptions],
+        folds=[context.fold, context.sources, context.subscriptions, context.accounts],
         serial="all",
         handlers={
             SourceRequested: partial(on_source_requested, source_desk),

@@ -5,17 +5,17 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from penstock_chassis.accounts import LOOPBACK_HOSTS, AccessSettings
 from penstock_chassis.settings import ServiceSettings
 from penstock_gateway.domain.outbox import GIVE_UP_SECONDS
 from penstock_gateway.domain.reach import reach_of
 
 READ_MODEL_FILE = "read-model.sqlite"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANY_HOST = "*"
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(AccessSettings, ServiceSettings):
     """Where the gateway listens, whom it believes, and what it tells of the platform."""
 
     model_config = SettingsConfigDict(
@@ -52,6 +52,12 @@ class GatewaySettings(ServiceSettings):
     subscription_give_up_seconds: float = Field(default=GIVE_UP_SECONDS, ge=60)
     """How long deliveries that fail are tried again before an event is given up, or a subscription
     of which nothing gets through is disabled, in seconds."""
+    objects_endpoint: str = "127.0.0.1:8333"
+    """The S3 server, as it is told to those who get credentials for it."""
+    objects_bucket: str = "penstock"
+    """The bucket, likewise."""
+    objects_secret_key: SecretStr = SecretStr("")
+    """The administrator's key, from which those of namespaces are derived."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The bus, as it is told to those who ask for it."""
 
@@ -73,6 +79,7 @@ class GatewaySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _reachable_only_on_purpose(self) -> "GatewaySettings":
+        self.check_access(self.host)
         if self.host not in LOOPBACK_HOSTS and not self.allowed_hosts:
             raise ValueError(
                 f"host {self.host} is not a loopback address: name the hosts under which the API "

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import ExitStack
 from functools import partial
 
+from penstock_chassis.adapters.access import account_fold, make_bearers
 from penstock_chassis.decider import Decider
 from penstock_chassis.fold import Fold
 from penstock_chassis.metrics import exposed
@@ -11,6 +12,7 @@ from penstock_chassis.ports import Ports
 from penstock_chassis.service import Service, ServiceSpec
 from penstock_schemas import EndpointRequested, ModelPromoted, RolloutStarted
 from penstock_serving.adapters.front import InferenceFront
+from penstock_serving.adapters.gate import Gate
 from penstock_serving.adapters.host import ProcessModelHost
 from penstock_serving.domain import State, evolve
 from penstock_serving.handlers import (
@@ -30,7 +32,9 @@ def build(settings: ServingSettings, ports: Ports, host: ModelHost | None = None
     """Serving on its ports. With a `host` given there is no HTTP front: its owner has the data
     side; without one, models run in processes and an HTTP front answers on `host:port`."""
     processes = ProcessModelHost() if host is None else None
-    front = InferenceFront(processes) if processes is not None else None
+    accounts = account_fold()
+    gate = Gate(make_bearers(settings, accounts, ports.clock))
+    front = InferenceFront(processes, gate=gate) if processes is not None else None
     chosen = host if host is not None else processes
     assert chosen is not None
     fold = Fold({"endpoint", "rollout", "model"}, State(), evolve)
@@ -59,7 +63,7 @@ def build(settings: ServingSettings, ports: Ports, host: ModelHost | None = None
 
     return Service(
         name="serving",
-        folds=[fold],
+        folds=[fold, accounts],
         handlers={
             EndpointRequested: partial(on_endpoint_requested, supervisor),
             ModelPromoted: partial(on_model_promoted, supervisor),

@@ -74,7 +74,7 @@ class ObjectStoreContract(Suite):
         with pytest.raises(NotFound):
             await ports.objects.fetch(absent, tmp_path / "target")
         with pytest.raises(NotFound):
-            await ports.objects.read_uri(absent.uri, tmp_path / "raw")
+            await ports.objects.read_uri(ns, absent.uri, tmp_path / "raw")
         assert not (tmp_path / "target").exists()
 
     async def test_tampered_bytes_are_never_handed_out(
@@ -144,8 +144,19 @@ class ObjectStoreContract(Suite):
         self, ports: Ports, ns: str, tmp_path: Path
     ) -> None:
         ref = await ports.objects.put(ns, b"raw")
-        await ports.objects.read_uri(ref.uri, tmp_path / "raw")
+        await ports.objects.read_uri(ns, ref.uri, tmp_path / "raw")
         assert (tmp_path / "raw").read_bytes() == b"raw"
+
+    async def test_an_object_of_another_namespace_is_not_read_by_its_address(
+        self, ports: Ports, ns: str, tmp_path: Path
+    ) -> None:
+        ref = await ports.objects.put(ns, b"raw")
+        around = ref.uri.replace(f"/{ns}/", f"/other/../{ns}/")
+        quoted = ref.uri.replace(f"/{ns}/", f"/%{ord(ns[0]):02x}{ns[1:]}/")
+        for uri in (ref.uri, around, ref.uri.replace(f"/{ns}/", f"//{ns}/"), quoted):
+            with pytest.raises(ValueError, match="another namespace"):
+                await ports.objects.read_uri("other", uri, tmp_path / "stolen")
+        assert _names(tmp_path) == []
 
 
 async def _put_folder(ports: Ports, ns: str, parent: Path) -> ObjectRef:

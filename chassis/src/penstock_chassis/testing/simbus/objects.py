@@ -10,7 +10,7 @@ from penstock_chassis.digests import digest_of, new_hasher
 from penstock_chassis.errors import DigestMismatch, NotFound, TooLarge
 from penstock_chassis.folders import FolderEntry, folder_files, parse_manifest, render_manifest
 from penstock_chassis.testing.simbus.incarnation import Incarnation
-from penstock_schemas import ObjectRef
+from penstock_schemas import ObjectRef, check_own
 
 BUCKET = "penstock"
 
@@ -44,8 +44,9 @@ class SimObjectStore:
         """See `ObjectStore.fetch`."""
         await self._call("fetch", lambda: self._fetch(ref, target))
 
-    async def read_uri(self, uri: str, target: Path) -> None:
+    async def read_uri(self, namespace: str, uri: str, target: Path) -> None:
         """See `ObjectStore.read_uri`."""
+        check_own(uri, namespace, BUCKET)
         await self._call("read_uri", lambda: target.write_bytes(self._raw(uri)))
 
     async def _call(self, name: str, effect: Callable[[], T]) -> T:

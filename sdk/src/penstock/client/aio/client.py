@@ -13,6 +13,7 @@ import httpx
 
 from penstock.client.address import DEFAULT_NAMESPACE, NAMESPACE_VARIABLE, find_address, state_dir
 from penstock.client.aio import applying
+from penstock.client.aio.access import AsyncCredentials, AsyncMembers, AsyncTokens
 from penstock.client.aio.effects import Handler, chunks
 from penstock.client.aio.events import AsyncEventLog
 from penstock.client.aio.noun import AsyncNoun
@@ -52,7 +53,8 @@ class AsyncClient:
 
     `url` is the gateway's address: given here, or by PENSTOCK_URL, or that of the platform which
     `penstock up` runs on this machine. `namespace` defaults to PENSTOCK_NAMESPACE, then `default`;
-    `-` reads all of them. `transport` is for tests.
+    `-` reads all of them. `token` is what the platform recognises the caller by, where it asks:
+    given here, or by PENSTOCK_TOKEN, or stored by `penstock login`. `transport` is for tests.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class AsyncClient:
         url: str | None = None,
         namespace: str | None = None,
         *,
+        token: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.namespace = namespace or os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
-        self.transport = AsyncTransport(find_address(url), transport)
+        self.transport = AsyncTransport(find_address(url), transport, token)
         self._workers: list[AsyncWorker] = []
         self.event = AsyncEventLog(self)
         self.dataset = AsyncDatasets(self)
@@ -83,6 +86,9 @@ class AsyncClient:
         self.trigger = AsyncTriggers(self)
         self.webhook = _plain(self, "webhook")
         self.subscription = AsyncSubscriptions(self)
+        self.member = AsyncMembers(self)
+        self.token = AsyncTokens(self)
+        self.credential = AsyncCredentials(self)
         self.deadletter = AsyncDeadLetters(self)
         self.projection = AsyncProjections(self)
 
@@ -104,6 +110,10 @@ class AsyncClient:
     async def platform(self) -> dict[str, Any]:
         """Version, addresses, services with their readiness, and the log's last sequence."""
         return dict(await self.transport.get("/v1/platform"))
+
+    async def whoami(self) -> dict[str, Any]:
+        """The account that this client acts as, and its `roles` by namespace."""
+        return dict(await self.transport.get("/v1/whoami"))
 
     async def serving_url(self) -> str:
         """The base address of the endpoints."""

@@ -16,6 +16,7 @@ import httpx
 
 from penstock.client.address import START_HINT, Address
 from penstock.client.aio.effects import sleep
+from penstock.client.credentials import find_token
 from penstock.client.errors import NotRunning, PenstockError, TimedOut, Unavailable, error_of
 from penstock.client.records import RecordedEvent, read_event
 from penstock.client.sse import Decoder
@@ -37,11 +38,20 @@ Params = Mapping[str, Any]
 class AsyncTransport:
     """One connection pool to one platform."""
 
-    def __init__(self, address: Address, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        transport: httpx.AsyncBaseTransport | None = None,
+        token: str | None = None,
+    ) -> None:
         self.address = address
+        token = find_token(address.gateway_url, token)
+        headers = {"user-agent": USER_AGENT}
+        if token:
+            headers["authorization"] = f"Bearer {token}"  # redirects, to anywhere, are not followed
         self._http = httpx.AsyncClient(
             transport=transport,
-            headers={"user-agent": USER_AGENT},
+            headers=headers,
             timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
         )
         self._answered = False

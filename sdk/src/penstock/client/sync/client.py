@@ -20,6 +20,7 @@ from penstock.client.files import PositionFile, folder_files, source_files
 from penstock.client.matching import server_type, wanted
 from penstock.client.records import Published, RecordedEvent
 from penstock.client.sync import applying
+from penstock.client.sync.access import Credentials, Members, Tokens
 from penstock.client.sync.effects import Handler, chunks
 from penstock.client.sync.events import EventLog
 from penstock.client.sync.noun import Noun
@@ -53,7 +54,8 @@ class Client:
 
     `url` is the gateway's address: given here, or by PENSTOCK_URL, or that of the platform which
     `penstock up` runs on this machine. `namespace` defaults to PENSTOCK_NAMESPACE, then `default`;
-    `-` reads all of them. `transport` is for tests.
+    `-` reads all of them. `token` is what the platform recognises the caller by, where it asks:
+    given here, or by PENSTOCK_TOKEN, or stored by `penstock login`. `transport` is for tests.
     """
 
     def __init__(
@@ -61,10 +63,11 @@ class Client:
         url: str | None = None,
         namespace: str | None = None,
         *,
+        token: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.namespace = namespace or os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
-        self.transport = Transport(find_address(url), transport)
+        self.transport = Transport(find_address(url), transport, token)
         self._workers: list[Worker] = []
         self.event = EventLog(self)
         self.dataset = Datasets(self)
@@ -84,6 +87,9 @@ class Client:
         self.trigger = Triggers(self)
         self.webhook = _plain(self, "webhook")
         self.subscription = Subscriptions(self)
+        self.member = Members(self)
+        self.token = Tokens(self)
+        self.credential = Credentials(self)
         self.deadletter = DeadLetters(self)
         self.projection = Projections(self)
 
@@ -105,6 +111,10 @@ class Client:
     def platform(self) -> dict[str, Any]:
         """Version, addresses, services with their readiness, and the log's last sequence."""
         return dict(self.transport.get("/v1/platform"))
+
+    def whoami(self) -> dict[str, Any]:
+        """The account that this client acts as, and its `roles` by namespace."""
+        return dict(self.transport.get("/v1/whoami"))
 
     def serving_url(self) -> str:
         """The base address of the endpoints."""

@@ -24,14 +24,16 @@ async def append_once(
     id: str,
     *,
     precondition: Precondition = WHATEVER,
+    source: str = SOURCE,
     traceparent: str | None = None,
+    whatever_stands: bool = False,
 ) -> Appended:
     """Append an event under `id` unless its aggregate has one of that id, for ever.
 
     An event of that id is looked for first: who sends a request again that took effect is told
     so, whatever its precondition says by now. Raises `Problem` where the precondition does not
-    hold (412) and where the id stands for another event (422), and `Unavailable` where no answer
-    came; the same call again is safe.
+    hold (412) and, unless `whatever_stands` will do, where the id stands for another event (422),
+    and `Unavailable` where no answer came; the same call again is safe.
     """
     aggregate = event.aggregate(namespace)
     log = context.ports.log
@@ -40,15 +42,17 @@ async def append_once(
         if head:
             for stored in await log.read(str(event.subject(namespace))):
                 if stored.headers.get("ce-id") == id:
+                    if whatever_stands:
+                        return Appended(stored.sequence, duplicate=True)
                     return _repeated(event, stored)
         precondition.check(str(aggregate), head, await log.head(["penstock.>"]) if head else 0)
         guard = Guard(aggregate.filter, head)
-        message = _message(context, event, namespace, id, SOURCE, guard, traceparent)
+        message = _message(context, event, namespace, id, source, guard, traceparent)
         try:
             appended = await _insist(context, [message])
         except Conflict:  # somebody appended to the same thing in between: look again
             continue
-        if appended.duplicate:
+        if appended.duplicate and not whatever_stands:
             return _repeated(event, await log.get(appended.sequence))
         return appended
     raise Unavailable("others write to the same thing without pause; try again")
@@ -108,10 +112,16 @@ async def append_firsts(
 
 
 async def append_new(
-    context: Context, event: Event, namespace: str, id: str, *, traceparent: str | None = None
+    context: Context,
+    event: Event,
+    namespace: str,
+    id: str,
+    *,
+    source: str = SOURCE,
+    traceparent: str | None = None,
 ) -> Appended:
     """Append an event under a fresh id."""
-    message = _message(context, event, namespace, id, SOURCE, None, traceparent)
+    message = _message(context, event, namespace, id, source, None, traceparent)
     return await _insist(context, [message])
 
 

@@ -4,6 +4,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from penstock_gateway.http import (
+    accounts,
+    credentials,
     deadletters,
     declarations,
     events,
@@ -19,6 +21,7 @@ from penstock_gateway.http import (
     triggers,
     webhooks,
 )
+from penstock_gateway.http.access import guarded
 from penstock_gateway.http.context import Context
 from penstock_gateway.http.guards import HostGuard
 from penstock_gateway.http.problems import EXCEPTION_HANDLERS
@@ -28,6 +31,8 @@ ROUTES = [
     *platform.ROUTES,
     *projections.ROUTES,
     *deadletters.ROUTES,
+    *accounts.ROUTES,
+    *credentials.ROUTES,
     *webhooks.ROUTES,
     *secrets.ROUTES,
     *subscriptions.ROUTES,
@@ -44,7 +49,7 @@ ROUTES = [
 def make_application(context: Context) -> Starlette:
     """The application; it holds no state but the context's."""
     application = Starlette(
-        routes=ROUTES,
+        routes=[guarded(route) for route in ROUTES],
         middleware=[Middleware(HostGuard, hosts=context.settings.hosts)],
         exception_handlers=EXCEPTION_HANDLERS,
     )

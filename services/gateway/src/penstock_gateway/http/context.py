@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from penstock_chassis.accounts import AccountBook, Bearers
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import Ports, Secrets
 from penstock_gateway.domain.sources import SourceBook
@@ -32,6 +33,8 @@ class Context:
     rebuilding: Rebuilding
     triggers: TriggerDesk
     streams: Streams
+    accounts: Fold[AccountBook]
+    bearers: Bearers
     sources: Fold[SourceBook]
     secrets: Secrets
     keyring: Keyring
@@ -44,3 +47,10 @@ def context_of(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)
     return context
+
+
+def source_of(request: Request) -> str:
+    """What the envelope of an event says of who asked for it."""
+    if context_of(request).bearers.open:
+        return SOURCE
+    return f"{SOURCE}/{request.state.principal.account}"

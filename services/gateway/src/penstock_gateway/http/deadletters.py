@@ -9,6 +9,7 @@ from starlette.routing import Route
 from penstock_chassis.errors import NotFound
 from penstock_chassis.ports import Appended, DeadLetter, Message
 from penstock_gateway.domain.view import utc_text
+from penstock_gateway.http.access import may_letter
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.describing import RECEIPT, Answer, describes, items
@@ -22,8 +23,12 @@ PAYLOAD_SHOWN_MAX = 16_384
 
 @describes(Answer("Every dead letter", items()))
 async def list_letters(request: Request) -> Response:
-    """Every dead letter, oldest first."""
-    letters = await context_of(request).ports.dead_letters.list()
+    """Every dead letter that the caller may see, oldest first."""
+    letters = [
+        letter
+        for letter in await context_of(request).ports.dead_letters.list()
+        if may_letter(request, letter.subject, "viewer")
+    ]
     return json_response({"items": [_document(letter) for letter in letters]})
 
 
@@ -52,8 +57,11 @@ async def _letter(context: Context, request: Request) -> DeadLetter:
     text = str(request.path_params["position"])
     position = checked_number(text, "position", 0, 1, SEQUENCE_MAX)
     for letter in await context.ports.dead_letters.list():
-        if letter.position == position:
-            return letter
+        if letter.position != position or not may_letter(request, letter.subject, "viewer"):
+            continue
+        if not may_letter(request, letter.subject, "editor"):
+            raise Problem(403, "this needs the role editor in the letter's namespace")
+        return letter
     raise Problem(404, f"there is no dead letter {position}", hint="GET /v1/deadletter")
 
 

@@ -118,6 +118,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         "Only tries that were not taken (`true`), or only those that were (`false`)",
         {"type": "string", "enum": ["true", "false"]},
     ),
+    "reason": Parameter("Why, for a person", {"type": "string", "maxLength": 1024}),
     "uri": Parameter("The object's address, as the upload gave it"),
     "digest": Parameter("The object's digest, as the upload gave it"),
     "size_bytes": Parameter("The object's size, as the upload gave it", _number(0)),

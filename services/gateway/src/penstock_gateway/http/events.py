@@ -1,8 +1,9 @@
 """The log over HTTP: read, followed, and looked up by id."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from penstock_chassis.errors import NotFound
 from penstock_chassis.ports import StoredMessage
 from penstock_gateway.domain.read_model import ALL
+from penstock_gateway.http.access import still_admits, visible
 from penstock_gateway.http.answers import event_document, json_response
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.describing import EVENTS, STREAM, Answer, describes
@@ -38,27 +40,37 @@ STORY_EVENTS_MAX = 5000
 async def list_events(request: Request) -> Response:
     """Events in the order of the log."""
     context, limit = context_of(request), limit_of(request)
-    filter = _filter(request)
+    filters = _filters(request)
     after = number(request, "after", 0, 0, SEQUENCE_MAX)
     since = moment(request, "since")
     if since is None:
-        stored = await context.ports.log.read(filter, after=after, limit=limit)
+        stored = await _read(context, filters, after, limit)
     else:
-        stored = await _read_since(context, filter, after, since, limit)
+        stored = await _read_since(context, filters, after, since, limit)
     position = stored[-1].sequence if len(stored) == limit else context.fold.position
     items = [event_document(message) for message in stored]
     return json_response({"items": items, "position": max(position, after)})
 
 
+async def _read(
+    context: Context, filters: Sequence[str], after: int, limit: int
+) -> list[StoredMessage]:
+    """The first of what matches any filter; no two filters match the same."""
+    found: list[StoredMessage] = []
+    for filter in filters:
+        found += await context.ports.log.read(filter, after=after, limit=limit)
+    return sorted(found, key=lambda stored: stored.sequence)[:limit]
+
+
 async def _read_since(
-    context: Context, filter: str, after: int, since: datetime, limit: int
+    context: Context, filters: Sequence[str], after: int, since: datetime, limit: int
 ) -> list[StoredMessage]:
     log = context.ports.log
-    head = await log.head([filter])
+    head = await log.head(filters) if filters else 0
     if head <= after or (await log.get(head)).time < since:
         return []  # nothing to wait for: following would wait for ever
     found: list[StoredMessage] = []
-    following = log.follow([filter], since=since)
+    following = log.follow(filters, since=since)
     async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
         async for stored in messages:
             if stored.sequence > after:
@@ -77,7 +89,9 @@ async def _read_since(
 async def stream_events(request: Request) -> Response:
     """Events as they come, from now or behind `Last-Event-ID` or `after`."""
     context = context_of(request)
-    filter = _filter(request)
+    filters = _filters(request)
+    if not filters:
+        raise Problem(404, "there is no namespace that you may see", field="namespace")
     last = request.headers.get("last-event-id", "")
     asked = request.query_params.get("after", "")
     if last or asked:
@@ -90,7 +104,7 @@ async def stream_events(request: Request) -> Response:
     if context.streams.full:
         raise Problem(503, "too many live streams are open", hint="close some, or try again")
     return StreamingResponse(
-        context.streams.events(filter, after),
+        context.streams.events(filters, after, partial(still_admits, request)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -116,24 +130,24 @@ async def show_tree(request: Request) -> Response:
     story = [event for event in documents if event["correlation_id"] == correlation]
     if all(event["sequence"] != asked["sequence"] for event in story):
         story.append(asked)
-    seen = [event for event in story if namespace in (ALL, event["namespace"])]
+    seen = [event for event in story if _shown(request, namespace, event["namespace"])]
     complete = len(sequences) <= STORY_EVENTS_MAX
     return json_response(tree_of(seen, asked["sequence"]) | {"complete": complete})
 
 
 async def _find(request: Request) -> StoredMessage:
     """The event that the path names, where the namespace has it."""
-    context, namespace = context_of(request), namespace_of(request)
-    return await find_event(context, namespace, str(request.path_params["event"]))
+    return await find_event(request, namespace_of(request), str(request.path_params["event"]))
 
 
-async def find_event(context: Context, namespace: str, named: str) -> StoredMessage:
-    """An event by its sequence or its id, where the namespace has it."""
+async def find_event(request: Request, namespace: str, named: str) -> StoredMessage:
+    """An event by its sequence or its id, where the namespace has it and who asks may see it."""
+    context = context_of(request)
     if named.isascii() and named.isdigit() and len(named) < 16:
         stored = await _get(context, int(named)) if int(named) else None
     else:
         stored = await _by_id(context, named)
-    if stored is None or namespace not in (ALL, stored.subject.split(".")[1]):
+    if stored is None or not _shown(request, namespace, stored.subject.split(".")[1]):
         raise Problem(
             404,
             f"there is no event {named[:80]!r} in {'the log' if namespace == ALL else namespace}",
@@ -160,14 +174,28 @@ async def _by_id(context: Context, id: str) -> StoredMessage | None:
     return None
 
 
-def _filter(request: Request) -> str:
+def _shown(request: Request, asked: str, namespace: str) -> bool:
+    """Whether an event of a namespace belongs to what was asked for, and to what may be seen."""
+    if asked != ALL:
+        return asked == namespace
+    may_see = visible(request)
+    return may_see is None or namespace in may_see
+
+
+def _filters(request: Request) -> list[str]:
+    """The subjects of what is asked for, as far as it may be seen."""
     namespace = namespace_of(request)
+    may_see = visible(request)
     id: Any = request.query_params.get("id")
     if id:
         checked_name(id, "id")
-    elif namespace == ALL and not request.query_params.get("type"):
-        return "penstock.>"  # with what has no subject of ours
-    return filter_of("*" if namespace == ALL else namespace, type_filter(request), id or ">")
+    elif namespace == ALL and may_see is None and not request.query_params.get("type"):
+        return ["penstock.>"]  # with what has no subject of ours
+    names = [namespace]
+    if namespace == ALL:
+        names = ["*"] if may_see is None else sorted(may_see)
+    type = type_filter(request)
+    return [filter_of(name, type, id or ">") for name in names]
 
 
 ROUTES = [

@@ -15,7 +15,7 @@ from penstock_gateway.http.answers import dump
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "Bad request",
-    401: "Not accepted",
+    401: "Not recognised",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -61,8 +61,8 @@ def problem_response(problem: Problem) -> Response:
         body["field"] = problem.field
     if problem.hint:
         body["hint"] = problem.hint
-    again = {"retry-after": "1"} if problem.status == 503 else {}
-    return Response(dump(body | problem.more), problem.status, again | problem.headers, MEDIA_TYPE)
+    own = {503: {"retry-after": "1"}, 401: {"www-authenticate": "Bearer"}}.get(problem.status, {})
+    return Response(dump(body | problem.more), problem.status, own | problem.headers, MEDIA_TYPE)
 
 
 async def on_problem(_: Request, error: Exception) -> Response:

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from penstock_chassis.ports import Appended
+from penstock_gateway.http.access import require_wish
 from penstock_gateway.http.answers import dump, json_response
 from penstock_gateway.http.appending import append_new, append_once
-from penstock_gateway.http.context import context_of
+from penstock_gateway.http.context import context_of, source_of
 from penstock_gateway.http.describing import RECEIPT, Answer, describes
 from penstock_gateway.http.parameters import json_object, namespace_of
 from penstock_gateway.http.preconditions import Precondition, precondition_of
@@ -21,6 +22,7 @@ from penstock_schemas import (
     Event,
     InvalidEvent,
     UnknownType,
+    check_references,
     decode,
     derived_id,
     event_class,
@@ -50,19 +52,39 @@ async def append_asked(
 ) -> tuple[str, Appended]:
     """Append an event as the request's headers ask: once for its key, and under its condition or,
     where that was judged already, only where nothing has happened to the thing after `since`."""
-    context, key = context_of(request), key_of(request)
+    require_wish(request, event)
+    _check_own(event, namespace)
+    context, key, source = context_of(request), key_of(request), source_of(request)
     condition = precondition_of(request) if since is None else Precondition(since)
     trace = request.headers.get("traceparent", "")
     traceparent = trace if _TRACEPARENT.fullmatch(trace) else None
     if key is None and not condition:
         id = new_id()
-        return id, await append_new(context, event, namespace, id, traceparent=traceparent)
+        appended = await append_new(
+            context, event, namespace, id, source=source, traceparent=traceparent
+        )
+        return id, appended
     name = f"{namespace}\n{event.type}\n{event.id}\n{key}"
     id = new_id() if key is None else derived_id(name, "idempotency key")
     appended = await append_once(
-        context, event, namespace, id, precondition=condition, traceparent=traceparent
+        context,
+        event,
+        namespace,
+        id,
+        precondition=condition,
+        source=source,
+        traceparent=traceparent,
     )
     return id, appended
+
+
+def _check_own(event: Event, namespace: str) -> None:
+    """Refuse an event that names objects of another namespace."""
+    try:
+        check_references(event, namespace)
+    except InvalidEvent as error:
+        at, problem = error.fields[0] if error.fields else ("data", str(error))
+        raise Problem(422, str(error), field=at, hint=f"{at}: {problem}") from None
 
 
 def receipt(id: str, appended: Appended, **more: Any) -> Response:

@@ -1,12 +1,13 @@
 """Reads of rows, now or as they were: from the store, or folded again for a past moment."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from penstock_gateway.domain.documents import document_of, row_of
 from penstock_gateway.domain.event_index import mark_of
 from penstock_gateway.domain.projected import Page, Query, Standing, page_of
-from penstock_gateway.domain.read_model import ReadModel
+from penstock_gateway.domain.read_model import ALL, ReadModel
 from penstock_gateway.domain.view import Row
 from penstock_gateway.http.history import History
 from penstock_gateway.http.projector import Projector
@@ -25,8 +26,14 @@ class Reading:
         self._history = history
         self._store = projector.store
 
-    async def page(self, query: Query, at: datetime | None = None) -> Page:
-        """A page of rows; its standing says of which moment it is."""
+    async def page(
+        self, query: Query, at: datetime | None = None, among: Collection[str] | None = None
+    ) -> Page:
+        """A page of rows; its standing says of which moment it is. Of all namespaces (`-`) those
+        in `among` are shown, where it is given."""
+        if among is not None and query.namespace == ALL:
+            parts = [await self.page(replace(query, namespace=one), at) for one in sorted(among)]
+            return _merged(parts, query.limit, self.projector.standing)
         await self.projector.shown()
         if not await self._past(at):
             page = await self._store.page(query)
@@ -36,9 +43,18 @@ class Reading:
         return page_of(await self._history.at(at), query)
 
     async def find(
-        self, namespace: str, noun: str, id: str, at: datetime | None = None
+        self,
+        namespace: str,
+        noun: str,
+        id: str,
+        at: datetime | None = None,
+        among: Collection[str] | None = None,
     ) -> Row | None:
-        """One row; in all namespaces (`-`) the youngest of that id."""
+        """One row; in all namespaces (`-`), or those `among` them, the youngest of that id."""
+        if among is not None and namespace == ALL:
+            found = [await self.find(one, noun, id, at) for one in sorted(among)]
+            rows = [row for row in found if row is not None]
+            return max(rows, key=lambda row: int(row["created_sequence"]), default=None)
         document = await self.document(namespace, noun, id, at)
         return None if document is None else row_of(document)
 
@@ -109,3 +125,17 @@ class Reading:
 
 def _is_of(standing: Standing, at: datetime | None) -> bool:
     return at is None or standing.time is None or standing.time <= at
+
+
+def _merged(parts: Sequence[Page], limit: int, empty: Standing) -> Page:
+    """Pages of several namespaces as one: the newest of all, true of the earliest moment."""
+    standing = min((part.standing for part in parts), key=lambda one: one.position, default=empty)
+    found = [
+        (int(row_of(document)["created_sequence"]), document)
+        for part in parts
+        for document in part.documents
+    ]
+    found.sort(key=lambda one: one[0], reverse=True)
+    more = len(found) > limit or any(part.next_before is not None for part in parts)
+    shown = found[:limit]
+    return Page([one[1] for one in shown], standing, shown[-1][0] if more and shown else None)

@@ -8,6 +8,7 @@ from penstock_gateway.domain.lineage import LINEAGE_NOUNS, lineage, named_by
 from penstock_gateway.domain.projected import Query
 from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.domain.view import Row, utc_text
+from penstock_gateway.http.access import visible
 from penstock_gateway.http.answers import dump, json_bytes, json_response
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.describing import (
@@ -46,7 +47,9 @@ async def list_rows(request: Request) -> Response:
             hint = f"one of: {', '.join(columns)}"
             raise Problem(400, f"{noun} has no column {column[:80]!r}", field=column, hint=hint)
     at = moment(request, "at")
-    page = await context.reading.page(Query(noun, namespace, wanted, cursor, limit), at)
+    page = await context.reading.page(
+        Query(noun, namespace, wanted, cursor, limit), at, visible(request)
+    )
     rest = {
         "position": page.standing.position,
         "at": utc_text(at) if at else None,
@@ -88,11 +91,12 @@ async def show_lineage(request: Request) -> Response:
 async def find_row(context: Context, namespace: str, noun: str, id: str, request: Request) -> Row:
     """A row at the time that the request names; its absence says which kind it is."""
     at = moment(request, "at")
-    row = await context.reading.find(namespace, noun, id, at)
+    among = visible(request)
+    row = await context.reading.find(namespace, noun, id, at, among)
     if row is not None:
         return row
     where = "any namespace" if namespace == ALL else namespace
-    later = await context.reading.find(namespace, noun, id) if at else None
+    later = await context.reading.find(namespace, noun, id, None, among) if at else None
     if at and later is not None:
         raise Problem(
             404,

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from penstock_chassis.errors import Conflict, NotFound, Unavailable
 from penstock_chassis.ports import SecretChange
+from penstock_gateway.http.access import principal_of
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import append_once
 from penstock_gateway.http.context import Context, context_of
@@ -69,7 +70,7 @@ async def set_secret(request: Request) -> Response:
         context,
         namespace,
         name,
-        lambda: context.secrets.set(namespace, name, value, id=id, by=ANYONE, keep=keep),
+        lambda: context.secrets.set(namespace, name, value, id=id, by=_by(request), keep=keep),
     )
     return json_response(_document(change))
 
@@ -84,7 +85,7 @@ async def delete_secret(request: Request) -> Response:
             context,
             namespace,
             name,
-            lambda: context.secrets.delete(namespace, name, id=id, by=ANYONE),
+            lambda: context.secrets.delete(namespace, name, id=id, by=_by(request)),
         )
     except NotFound as error:
         hint = f"GET /v1/{namespace}/secret lists what there is"
@@ -153,6 +154,12 @@ def _change_id(request: Request, namespace: str) -> str:
         )
     said = f"{request.method}\n{namespace}\n{name_of(request)}\n{key}"
     return derived_id(said, "change of a secret")
+
+
+def _by(request: Request) -> str:
+    """Who did it, where the platform asks."""
+    open = context_of(request).bearers.open
+    return ANYONE if open else principal_of(request).account
 
 
 ROUTES = [

@@ -6,7 +6,7 @@ misses nothing and gets nothing twice.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import cast
 
@@ -38,10 +38,13 @@ class Streams:
         """End every stream; their clients come back to the next process."""
         self._stopping.set()
 
-    async def events(self, filter: str, after: int) -> AsyncIterator[bytes]:
-        """The stream of what matches above `after`, for ever, as `text/event-stream`."""
+    async def events(
+        self, filters: Sequence[str], after: int, allowed: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[bytes]:
+        """The stream of what matches above `after`, as `text/event-stream`, for as long as it is
+        `allowed`: asked before each event, and every `HEARTBEAT_SECONDS`."""
         queue: asyncio.Queue[StoredMessage] = asyncio.Queue(QUEUE_EVENTS_MAX)
-        reader = asyncio.create_task(self._read(filter, after, queue))
+        reader = asyncio.create_task(self._read(filters, after, queue))
         stopping = asyncio.create_task(self._stopping.wait())
         coming = asyncio.create_task(queue.get())
         self.open += 1
@@ -53,6 +56,8 @@ class Streams:
                     timeout=HEARTBEAT_SECONDS,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+                if not allowed():
+                    return
                 if coming.done():
                     stored = coming.result()
                     coming = asyncio.create_task(queue.get())
@@ -68,8 +73,10 @@ class Streams:
                 with suppress(asyncio.CancelledError, Exception):
                     await task
 
-    async def _read(self, filter: str, after: int, queue: asyncio.Queue[StoredMessage]) -> None:
-        following = self._log.follow([filter], after=after)
+    async def _read(
+        self, filters: Sequence[str], after: int, queue: asyncio.Queue[StoredMessage]
+    ) -> None:
+        following = self._log.follow(filters, after=after)
         async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
             async for stored in messages:
                 await queue.put(stored)

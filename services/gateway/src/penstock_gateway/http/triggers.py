@@ -113,7 +113,7 @@ async def try_event(request: Request) -> Response:
         return json_response({"fires": False, "reason": "it is valid", "produces": None})
     known = context.triggers.book.triggers.get((namespace, name))
     number = known.upcoming if known is not None else 1
-    recorded, row = await _event(context, namespace, body.get("event"))
+    recorded, row = await _event(request, namespace, body.get("event"))
     return json_response(dry_run(declared, recorded, number, row, compile_cel))
 
 
@@ -130,7 +130,7 @@ async def explain_event(request: Request) -> Response:
     if not named:
         hint = "GET …/trigger/explain?event=1207, its sequence or its id"
         raise Problem(400, "name the event", field="event", hint=hint)
-    recorded = await _recorded(context, namespace, named)
+    recorded = await _recorded(request, namespace, named)
     async with _ONE_AT_A_TIME:
         return json_response(await explain(context.ports.log, VIEWS, compile_cel, recorded))
 
@@ -172,10 +172,11 @@ async def _declared(
     return trigger.declared
 
 
-async def _event(context: Context, namespace: str, given: Any) -> tuple[Recorded, Any]:
+async def _event(request: Request, namespace: str, given: Any) -> tuple[Recorded, Any]:
     """The event of a dry run, with its row where it is a recorded one."""
+    context = context_of(request)
     if isinstance(given, int | str) and not isinstance(given, bool):
-        recorded = await _recorded(context, namespace, str(given))
+        recorded = await _recorded(request, namespace, str(given))
         return recorded, await RowsAsOf(context.ports.log, VIEWS).of(recorded)
     if not isinstance(given, dict) or not isinstance(given.get("type"), str):
         hint = 'send {"event": 1207} or {"event": {"type": …, "data": …}}'
@@ -193,8 +194,8 @@ async def _event(context: Context, namespace: str, given: Any) -> tuple[Recorded
     return Recorded(event, namespace, 0, now, "dry-run", "dry-run", "dry-run"), None
 
 
-async def _recorded(context: Context, namespace: str, named: str) -> Recorded:
-    stored = await find_event(context, namespace, named)
+async def _recorded(request: Request, namespace: str, named: str) -> Recorded:
+    stored = await find_event(request, namespace, named)
     try:
         return read_recorded(stored)
     except SchemaError as error:

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from penstock_gateway.domain.read_model import Projection
 from penstock_gateway.domain.view import View
 from penstock_gateway.nouns import (
+    credential,
     dataset,
     endpoint,
     experiment,
     features,
     job,
+    member,
     model,
     node,
     plan,
@@ -23,6 +25,7 @@ from penstock_gateway.nouns import (
     secret,
     source,
     subscription,
+    token,
     trial,
     trigger,
     webhook,
@@ -48,6 +51,9 @@ VIEWS: Mapping[str, View] = {
         source,
         webhook,
         subscription,
+        member,
+        token,
+        credential,
         secret,
     )
 }

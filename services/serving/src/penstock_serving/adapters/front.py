@@ -2,9 +2,9 @@
 
 An endpoint's base URL is `http://host:port/{namespace}/{endpoint}`; below it are the protocol's
 paths. Every answer to an inference names the model version in its body and the revision in the
-header `penstock-revision`. Errors are `{"error": …}`: 400 not valid, 404 no such endpoint, 429
-queue full, 501 part of the protocol not spoken, 503 none ready (both with `retry-after`), 500 the
-model failed.
+header `penstock-revision`. Errors are `{"error": …}`: 400 not valid, 401 not recognised, 404 no
+such endpoint or none that one may see, 429 queue full, 501 part of the protocol not spoken, 503
+none ready (429 and 503 with `retry-after`), 500 the model failed.
 Routing and taking a request happen in one step of the event loop, so a switch of revisions falls
 between requests, never inside one.
 """
@@ -20,6 +20,7 @@ import orjson
 from prometheus_client import CollectorRegistry
 
 from penstock_serving.adapters.front_metrics import UNKNOWN, FrontMetrics
+from penstock_serving.adapters.gate import Gate
 from penstock_serving.adapters.http_messages import (
     Cancel,
     HttpLimits,
@@ -76,8 +77,10 @@ class InferenceFront:
         limits: HttpLimits | None = None,
         registry: CollectorRegistry | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        gate: Gate | None = None,
     ) -> None:
         self._router = router
+        self._gate = gate
         self._clock = clock
         self._metrics = FrontMetrics(registry)
         self._server = HttpServer(self._handle, limits or HttpLimits())
@@ -113,6 +116,21 @@ class InferenceFront:
         endpoint = EndpointKey(*UNKNOWN)
         try:
             call = parse_path(request.target)
+        except ServingError as error:
+            self._reply(reply, endpoint, _refusal(error))
+            return None
+        if self._gate is None:
+            return self._admitted(request, reply, call)
+        return self._gate.admit(
+            request,
+            call.namespace,
+            lambda: self._admitted(request, reply, call),
+            lambda response: self._reply(reply, endpoint, response),
+        )
+
+    def _admitted(self, request: Request, reply: Reply, call: Call) -> Cancel | None:
+        endpoint = EndpointKey(*UNKNOWN)
+        try:
             key = EndpointKey(call.namespace, call.endpoint)
             if request.method != call.operation.method:
                 self._reply(reply, endpoint, _wrong_method(request, call))

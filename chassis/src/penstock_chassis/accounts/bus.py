@@ -1,0 +1,91 @@
+"""The bus's own accounts, as the configuration of nats-server: pure.
+
+The platform's services share one account, which alone has JetStream. Each namespace with
+credentials has an account of its own. What passes between them, the server itself enforces:
+
+- as a stream import, the events of the namespace, `penstock.<namespace>.>`, and no others;
+- as service imports, the wishes and outside facts that anyone may append, in that namespace. Such a
+  publish reaches the stream of events; sent as a request, it is acknowledged once it is durable.
+
+Subject permissions inside one shared account would not do: consumer names are no tokens of their
+own, so one tenant could read through, or break, another's consumer. A tenant's account has no
+JetStream, no other account's subjects, and no way to the JetStream API of the platform's.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from penstock_chassis.accounts.book import Credential
+from penstock_schemas import ANYONE, ROOT, event_types
+
+PLATFORM_ACCOUNT = "PENSTOCK"
+PLATFORM_USER = "penstock"
+PREFIX = "NAMESPACE-"
+INBOX = "_INBOX.>"
+CONNECTIONS_MAX = 100
+"""Of one namespace."""
+SUBSCRIPTIONS_MAX = 1000
+"""Of one connection."""
+
+
+def bus_accounts(
+    credentials: Iterable[Credential], password: str | None = None
+) -> Mapping[str, Any]:
+    """What the configuration says of accounts.
+
+    Without a `password` whoever brings no credential is the platform: for loopback alone.
+    """
+    tenants: dict[str, list[Credential]] = defaultdict(list)
+    for one in credentials:
+        if one.issued.kind == "nats":
+            tenants[one.namespace].append(one)
+    accounts: dict[str, Any] = {
+        PLATFORM_ACCOUNT: {
+            "jetstream": "enabled",
+            "users": [{"user": PLATFORM_USER, "password": password or PLATFORM_USER}],
+            "exports": [export for name in sorted(tenants) for export in _exports(name)],
+        }
+    }
+    for name in sorted(tenants):
+        accounts[PREFIX + name] = _account(name, tenants[name])
+    content: dict[str, Any] = {"accounts": accounts}
+    if password is None:
+        content["no_auth_user"] = PLATFORM_USER
+    return content
+
+
+def _wishes(namespace: str) -> list[str]:
+    """The subjects that anyone may append to."""
+    types = [type for type, contract in event_types().items() if contract.owner == ANYONE]
+    return [f"{ROOT}.{namespace}.{type}.*" for type in types]
+
+
+def _exports(namespace: str) -> list[dict[str, Any]]:
+    only = [PREFIX + namespace]
+    events: dict[str, Any] = {"stream": f"{ROOT}.{namespace}.>", "accounts": only}
+    return [events, *({"service": one, "accounts": only} for one in _wishes(namespace))]
+
+
+def _account(namespace: str, credentials: Iterable[Credential]) -> dict[str, Any]:
+    events = f"{ROOT}.{namespace}.>"
+    source = {"account": PLATFORM_ACCOUNT}
+    return {
+        "users": [_user(namespace, one) for one in credentials],
+        "imports": [
+            {"stream": {**source, "subject": events}},
+            *({"service": {**source, "subject": one}} for one in _wishes(namespace)),
+        ],
+        "limits": {"max_connections": CONNECTIONS_MAX, "max_subscriptions": SUBSCRIPTIONS_MAX},
+    }
+
+
+def _user(namespace: str, credential: Credential) -> dict[str, Any]:
+    writes = credential.issued.role != "viewer"
+    return {
+        "nkey": credential.issued.public_key,
+        "permissions": {
+            "publish": {"allow": _wishes(namespace)} if writes else {"deny": [">"]},
+            "subscribe": {"allow": [f"{ROOT}.{namespace}.>", INBOX]},
+        },
+    }

@@ -1,0 +1,108 @@
+"""What the S3 server itself refuses: a credential opens its namespace alone, on real weed."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from minio import Minio
+from minio.commonconfig import CopySource
+from minio.error import S3Error
+
+from penstock_chassis.accounts import Credential
+from penstock_chassis.accounts.objects import objects_secret
+from penstock_chassis.embedded import DataDir, EmbeddedObjects
+from penstock_schemas import CredentialIssued
+
+MINE, OTHER, BUCKET = "vision", "audio", "penstock"
+COUNTS_SECONDS = 10.0
+
+
+def credential(namespace: str, role: str) -> Credential:
+    name = f"{namespace}-{role}"
+    return Credential(
+        CredentialIssued(credential=name, kind="s3", role=role, public_key=name), namespace
+    )
+
+
+def client(server: EmbeddedObjects, access_key: str, secret_key: str) -> Minio:
+    return Minio(server.endpoint, access_key, secret_key, secure=False, region="us-east-1")
+
+
+def tenant(server: EmbeddedObjects, role: str) -> Minio:
+    key = f"{MINE}-{role}"
+    return client(server, key, objects_secret(server.secret_key, key))
+
+
+async def until_known(asked: Callable[[], Any], code: str | None) -> None:
+    async with asyncio.timeout(COUNTS_SECONDS):
+        while True:
+            try:
+                await asyncio.to_thread(asked)
+                found = None
+            except S3Error as error:
+                found = error.code
+            if found == code:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedObjects]:
+    directory = DataDir(tmp_path / "data")
+    with directory.locked():
+        async with EmbeddedObjects(directory) as running:
+            admin = client(running, running.access_key, running.secret_key)
+            admin.make_bucket(BUCKET)
+            for name in (MINE, OTHER, f"{MINE}-2"):
+                admin.put_object(BUCKET, f"{name}/a", io.BytesIO(b"a"), 1)
+            await running.admit([credential(MINE, "viewer"), credential(MINE, "editor")])
+            for role in ("viewer", "editor"):
+                made = tenant(running, role)
+                await until_known(lambda made=made: made.stat_object(BUCKET, f"{MINE}/a"), None)
+            yield running
+
+
+ACTS: dict[str, Callable[[Minio, str], Any]] = {
+    "read": lambda one, name: one.get_object(BUCKET, f"{name}/a").read(),
+    "list": lambda one, name: list(one.list_objects(BUCKET, f"{name}/", recursive=True)),
+    "write": lambda one, name: one.put_object(BUCKET, f"{name}/b", io.BytesIO(b"b"), 1),
+    "overwrite": lambda one, name: one.put_object(BUCKET, f"{name}/a", io.BytesIO(b"b"), 1),
+    "copy": lambda one, name: one.copy_object(BUCKET, f"{MINE}/c", CopySource(BUCKET, f"{name}/a")),
+    "delete": lambda one, name: one.remove_object(BUCKET, f"{name}/a"),
+}
+
+
+async def test_a_credential_opens_its_own_keys_alone(server: EmbeddedObjects) -> None:
+    admin = client(server, server.access_key, server.secret_key)
+    for role in ("viewer", "editor"):
+        one = tenant(server, role)
+        for name in (OTHER, f"{MINE}-2", "never-was"):
+            for act, do in ACTS.items():
+                with pytest.raises(S3Error) as refused:
+                    do(one, name)
+                assert refused.value.code == "AccessDenied", (role, act, name)
+        with pytest.raises(S3Error):
+            list(one.list_objects(BUCKET, recursive=True))
+        with pytest.raises(S3Error):
+            one.make_bucket("another")
+    found = {item.object_name for item in admin.list_objects(BUCKET, recursive=True)}
+    assert found == {f"{name}/a" for name in (MINE, OTHER, f"{MINE}-2")}
+    viewer, editor = tenant(server, "viewer"), tenant(server, "editor")
+    for act in ("read", "list"):
+        ACTS[act](viewer, MINE)
+    for act in ("write", "overwrite", "copy", "delete"):
+        with pytest.raises(S3Error, match="Access Denied"):
+            ACTS[act](viewer, MINE)
+        ACTS[act](editor, MINE)
+
+
+async def test_a_credential_that_is_revoked_opens_nothing(server: EmbeddedObjects) -> None:
+    await server.admit([credential(MINE, "viewer")])
+    editor = tenant(server, "editor")
+    code = "InvalidAccessKeyId"
+    await until_known(lambda: editor.put_object(BUCKET, f"{MINE}/b", io.BytesIO(b"b"), 1), code)
+    assert ACTS["read"](tenant(server, "viewer"), MINE) == b"a"
+    assert ACTS["read"](client(server, server.access_key, server.secret_key), OTHER) == b"a"

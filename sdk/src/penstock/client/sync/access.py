@@ -1,0 +1,76 @@
+# Generated from client/aio by generate_sync.py; edit that, and run it again.
+"""`client.member`, `client.token`, `client.credential`: who may do what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.client.sync.noun import Noun
+
+DAY_SECONDS = 86_400.0
+
+
+class Members(Noun):
+    """`client.member`: which account has which role in the namespace."""
+
+    noun = "member"
+
+    def add(self, account: str, role: str) -> dict[str, Any]:
+        """Give an account the role `viewer`, `editor` or `admin`, whatever it had before."""
+        return dict(self._transport.put(self._path(account), {"role": role}))
+
+    def remove(self, account: str) -> None:
+        """End an account's role, and with it its tokens here."""
+        self._transport.send("DELETE", self._path(account))
+
+
+class Tokens(Noun):
+    """`client.token`: API tokens, by what they are for; never the tokens themselves."""
+
+    noun = "token"
+
+    def create(
+        self,
+        *,
+        account: str | None = None,
+        role: str = "viewer",
+        expires_days: float = 90.0,
+        description: str = "",
+        namespaces: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Make a token of one's own or, as an admin, of another member.
+
+        Its `secret` is told this once. `namespaces` is for tokens of `system`.
+        """
+        body: dict[str, Any] = {
+            "role": role,
+            "expires_in_seconds": expires_days * DAY_SECONDS,
+            "description": description,
+        }
+        if account is not None:
+            body["account"] = account
+        if namespaces:
+            body["namespaces"] = list(namespaces)
+        return dict(self._transport.post(self._path(), body))
+
+    def revoke(self, id: str, *, reason: str = "") -> None:
+        """Refuse a token from now on."""
+        self._transport.send("DELETE", self._path(id), params={"reason": reason or None})
+
+
+class Credentials(Noun):
+    """`client.credential`: key pairs that open the bus or the object store, in the namespace."""
+
+    noun = "credential"
+
+    def create(
+        self, *, kind: str = "nats", role: str = "viewer", description: str = ""
+    ) -> dict[str, Any]:
+        """Make one for the bus (`nats`) or the object store (`s3`); its `seed`, or its
+        `secret_key`, is told this once."""
+        body = {"kind": kind, "role": role, "description": description}
+        return dict(self._transport.post(self._path(), body))
+
+    def revoke(self, id: str, *, reason: str = "") -> None:
+        """Refuse it from now on."""
+        self._transport.send("DELETE", self._path(id), params={"reason": reason or None})
