@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.client import read_documents, read_files
@@ -141,6 +141,8 @@ _JSON = st.recursive(
 
 
 @given(_JSON.filter(lambda value: value is not None))
+@example({"\x85": None})
+@example(["a\x85b", "\u2028", "x\n\x85"])
 def test_whatever_is_written_is_read_back(value: Any) -> None:
     text = write_yaml({"a": value})
     [read] = read_yaml(text)

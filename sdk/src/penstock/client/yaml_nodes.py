@@ -191,6 +191,10 @@ _READ = {
 }
 
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""What YAML folds like a line's end, unless it is escaped."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes what `read_yaml` reads; a value that a reader of YAML 1.1 would take for something
     else is quoted, a name (`on:`) is not."""
@@ -200,7 +204,7 @@ class _Dumper(yaml.SafeDumper):
     def represent_mapping(self, tag: Any, mapping: Any, flow_style: Any = None) -> Any:
         node = super().represent_mapping(tag, mapping, flow_style)
         for key, _ in node.value:
-            key.style = None
+            key.style = '"' if _BREAKS.search(key.value) else None
         return node
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
@@ -211,6 +215,8 @@ def _represent_text(dumper: _Dumper, text: str) -> Any:
     old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
     doubtful = any(pattern.match(text) for _, pattern in old)
     style = "|" if "\n" in text else "'" if doubtful else None
+    if _BREAKS.search(text):
+        style = '"'
     return dumper.represent_scalar(_TAG + "str", text, style)
 
 
