@@ -227,7 +227,12 @@ def test_watch_prints_the_event_that_it_waited_for_and_times_out_with_6(
 def test_tail_follows_the_log_and_ctrl_c_ends_it_with_130(
     story: object, gateway: FakeGateway
 ) -> None:
-    command = [sys.executable, "-c", "from penstock.cli.main import main; main()", "event", "tail"]
+    # Where the tests run in the background, their children would ignore Ctrl-C.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from penstock.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", program, "event", "tail"]
     options = ["--since", "2026-11-24T10:00:04Z", "--json"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
