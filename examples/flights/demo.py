@@ -80,7 +80,7 @@ def _script(name: str, *arguments: str | Path) -> str:
 
 def watch(url: str, started: float) -> None:
     """Print what happens, as it happens."""
-    client = penstock.connect(url, NAMESPACE)
+    client = penstock.connect(url, NAMESPACE, patient=True)
     with contextlib.suppress(penstock.PenstockError, httpx.HTTPError):
         for event in client.subscribe(after=0):
             if event.type not in QUIET:
@@ -250,7 +250,7 @@ def main() -> None:
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     with platform(work, keep=arguments.keep) as up:
         url = up["gateway_url"]
-        client = penstock.connect(url, NAMESPACE)
+        client = penstock.connect(url, NAMESPACE, patient=True)
         threading.Thread(target=watch, args=(url, started), daemon=True).start()
         client.secret.set(SOURCE, secret)
         declare(client, NAMESPACE)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,6 +120,21 @@ def test_where_nothing_runs_the_first_request_says_how_to_start_it() -> None:
     with penstock.connect("http://127.0.0.1:9") as client, pytest.raises(api.NotRunning) as error:
         client.platform()
     assert "penstock up" in error.value.hint
+
+
+def test_a_patient_client_waits_for_a_platform_that_is_being_started() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if len(asked) == 1:
+            raise httpx.ConnectError("[Errno 111] Connection refused")
+        return httpx.Response(200, json={"position": 7})
+
+    transport = httpx.MockTransport(answer)
+    with penstock.Client("http://127.0.0.1:9", patient=True, transport=transport) as client:
+        assert client.platform()["position"] == 7
+    assert len(asked) == 2
 
 
 def test_the_address_is_that_of_the_platform_which_runs_here(

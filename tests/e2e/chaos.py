@@ -123,13 +123,14 @@ class ChaosRun:
             )
 
     def stop(self) -> None:
-        """End the platform, whoever started it."""
+        """End the platform, whoever started it, also one that is only starting."""
         holder = DataDir(self.directory).holder()
-        if holder is not None:
+        if self._platform is not None:
+            self._platform.terminate()
+            self._platform.wait(READY_SECONDS)
+        if holder is not None and (self._platform is None or holder.pid != self._platform.pid):
             os.kill(holder.pid, signal.SIGTERM)
             _gone(holder.pid)
-        if self._platform is not None:
-            self._platform.wait(READY_SECONDS)
 
     def events(self) -> list[dict[str, Any]]:
         """The whole log of the demo's namespace, in order."""

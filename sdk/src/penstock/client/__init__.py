@@ -62,10 +62,18 @@ __all__ = [
 
 
 def connect(
-    url: str | None = None, namespace: str | None = None, *, token: str | None = None
+    url: str | None = None,
+    namespace: str | None = None,
+    *,
+    token: str | None = None,
+    patient: bool = False,
 ) -> Client:
-    """A client of the platform at `url`; see `Client` for what is used where none is given."""
-    return Client(url, namespace, token=token)
+    """A client of the platform at `url`; see `Client` for what is used where none is given.
+
+    Where nothing listens at the first request there is most likely no platform, so that is an
+    error at once. A `patient` client waits as it would later, when the platform is started again.
+    """
+    return Client(url, namespace, token=token, patient=patient)
 
 
 def publish(event: "Event", *, id: str | None = None, namespace: str | None = None) -> Published:

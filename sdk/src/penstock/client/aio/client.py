@@ -63,10 +63,11 @@ class AsyncClient:
         namespace: str | None = None,
         *,
         token: str | None = None,
+        patient: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.namespace = namespace or os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
-        self.transport = AsyncTransport(find_address(url), transport, token)
+        self.transport = AsyncTransport(find_address(url), transport, token, patient=patient)
         self._workers: list[AsyncWorker] = []
         self.event = AsyncEventLog(self)
         self.dataset = AsyncDatasets(self)

@@ -43,6 +43,8 @@ class AsyncTransport:
         address: Address,
         transport: httpx.AsyncBaseTransport | None = None,
         token: str | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.address = address
         token = find_token(address.gateway_url, token)
@@ -54,7 +56,8 @@ class AsyncTransport:
             headers=headers,
             timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
         )
-        self._answered = False
+        self._answered = patient
+        """Whether there is a platform, as far as we know: then one that refuses comes back."""
 
     async def close(self) -> None:
         """Close the connections."""

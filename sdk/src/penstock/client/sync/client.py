@@ -64,10 +64,11 @@ class Client:
         namespace: str | None = None,
         *,
         token: str | None = None,
+        patient: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.namespace = namespace or os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
-        self.transport = Transport(find_address(url), transport, token)
+        self.transport = Transport(find_address(url), transport, token, patient=patient)
         self._workers: list[Worker] = []
         self.event = EventLog(self)
         self.dataset = Datasets(self)

@@ -44,6 +44,8 @@ class Transport:
         address: Address,
         transport: httpx.BaseTransport | None = None,
         token: str | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.address = address
         token = find_token(address.gateway_url, token)
@@ -55,7 +57,8 @@ class Transport:
             headers=headers,
             timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
         )
-        self._answered = False
+        self._answered = patient
+        """Whether there is a platform, as far as we know: then one that refuses comes back."""
 
     def close(self) -> None:
         """Close the connections."""
