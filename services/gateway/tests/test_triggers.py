@@ -348,7 +348,9 @@ def test_a_trigger_fires_by_hand_whatever_else_it_says() -> None:
     log.declare(when="false", cooldown_seconds=1000, data={"queue": "${event.name}"})
     log.append(TriggerPauseRequested(trigger="t"))
     for name in ("a", "b"):
-        fired, produced = log.happen(TriggerFireRequested(trigger="t", data={"name": name}))
+        data = {"name": name}
+        wish = TriggerFireRequested(trigger="t", data=data, by_admin=True)
+        fired, produced = log.happen(wish)
         assert fired.event.cause_type == "trigger.fire-requested"
         assert produced.event.id == name
 

@@ -206,6 +206,13 @@ class TriggerFireRequested(Event):
     data: Annotated[dict[str, Json], Field(description="What `event` is in its expressions")] = (
         Field(default_factory=dict)
     )
+    by_admin: Annotated[
+        bool,
+        Field(
+            description="Whether an admin of the namespace sends it, which the API says: it takes "
+            "one where the trigger asks for what only admins may send"
+        ),
+    ] = False
 
 
 class TriggerFired(Event):

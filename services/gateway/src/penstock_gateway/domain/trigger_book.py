@@ -24,6 +24,7 @@ from penstock_gateway.domain.firing import Fault, Firing, Member, Owed, member_o
 from penstock_gateway.domain.judging import Verdict, judge, planned_variables
 from penstock_gateway.domain.timing import Timing, advance, arrive, consume, deadline, end
 from penstock_schemas import (
+    ADMIN,
     Aggregate,
     TriggerFired,
     TriggerFireRequested,
@@ -33,6 +34,7 @@ from penstock_schemas import (
     TriggerResumeRequested,
     TriggerSkipped,
     event_types,
+    role_to_send,
 )
 
 NOUN = TriggerRequested.noun()
@@ -241,6 +243,8 @@ class Folding:
             firing = Firing(recorded.time, (member_of(recorded),))
             if trigger.declared is None:
                 trigger.timing.owed.append(_absent(firing, event.id))
+            elif role_to_send(trigger.declared) == ADMIN and not event.by_admin:
+                trigger.timing.owed.append(_not_by_admin(firing, trigger.declared))
             else:
                 arrive(trigger.timing, trigger.declared, firing, self._note(key))
         else:
@@ -377,6 +381,13 @@ def _outcome(event: TriggerFired | TriggerSkipped | TriggerRejected) -> str:
 
 def _absent(firing: Firing, name: str) -> Owed:
     fault = ("trigger", f"there is no trigger {name!r}", "declare it with trigger.requested")
+    return Owed(firing, "refuse", fault=fault)
+
+
+def _not_by_admin(firing: Firing, declared: TriggerRequested) -> Owed:
+    """Whoever fires it by hand words the `event` that its templates see."""
+    problem = f"only an admin may have {declared.do.type} sent"
+    fault = ("by_admin", problem, "let an admin of the namespace fire it, through the API")
     return Owed(firing, "refuse", fault=fault)
 
 
