@@ -215,6 +215,20 @@ class TriggerFireRequested(Event):
     ] = False
 
 
+class TriggerDeleted(Event):
+    """The trigger is no more: what it gathered or was about to fire is dropped, and nothing is
+    planned. Declared again, it begins anew, its count of firings too."""
+
+    type = "trigger.deleted"
+    key = "trigger"
+    owner = "gateway"
+    example = {"trigger": "retrain", "by": "ada", "reason": "the model is retired"}
+
+    trigger: Name
+    by: Annotated[ShortText, Field(description="The account that decided it")]
+    reason: Annotated[str, Field(max_length=1024, description="Why, for a person")] = ""
+
+
 class TriggerFired(Event):
     """The trigger fired, once for what it names; appended in one batch with what it asked for."""
 

@@ -62,6 +62,11 @@ class Timing:
     planned_lost: int = 0
     """Planned times beyond `PLANNED_OWED_MAX` that are owed no more."""
 
+    def pending(self) -> list[Firing]:
+        """Everything that was not said, oldest first in each place."""
+        waiting = [one.firing for one in (self.gathered, self.held) if one is not None]
+        return [*(owed.firing for owed in self.owed), *self.queued, *waiting]
+
     def forget(self) -> None:
         """Drop what has not been decided yet."""
         self.gathered = self.held = None

@@ -26,6 +26,7 @@ from penstock_gateway.domain.timing import Timing, advance, arrive, consume, dea
 from penstock_schemas import (
     ADMIN,
     Aggregate,
+    TriggerDeleted,
     TriggerFired,
     TriggerFireRequested,
     TriggerPauseRequested,
@@ -239,6 +240,8 @@ class Folding:
             self._declare(key, trigger, recorded, event)
         elif isinstance(event, TriggerPauseRequested | TriggerResumeRequested):
             self._pause(key, trigger, recorded, isinstance(event, TriggerPauseRequested))
+        elif isinstance(event, TriggerDeleted):
+            self._delete(key, trigger)
         elif isinstance(event, TriggerFireRequested):
             firing = Firing(recorded.time, (member_of(recorded),))
             if trigger.declared is None:
@@ -266,6 +269,16 @@ class Folding:
         trigger.timing.forget()
         self._wait(key, event, True)
         self._pause(key, trigger, recorded, event.paused)
+
+    def _delete(self, key: TriggerKey, trigger: Trigger) -> None:
+        """Nothing is left but where it was: whoever appends about the name again guards by that."""
+        self._wait(key, trigger.declared, False)
+        timing, note = trigger.timing, self._note(key)
+        for run in timing.running:
+            self.book.forget_run(key, run)
+        for firing in timing.pending():
+            note(firing, "dropped: the trigger was deleted")
+        self.book.triggers[key] = Trigger(head=trigger.head)
 
     def _wait(self, key: TriggerKey, declared: TriggerRequested | None, on: bool) -> None:
         namespace, name = key

@@ -78,7 +78,8 @@ async def explain(
         ) from None
     items = []
     for (namespace, name), trigger in sorted(book.triggers.items()):
-        if namespace != event.namespace or trigger.declared is None:
+        # One that was deleted since was there by then.
+        if namespace != event.namespace or (trigger.declared is None and name not in standing):
             continue
         said = heard.heard.get(name) or [standing.get(name, "it was declared later")]
         fired = any(text.startswith("fired") for text in said)

@@ -95,6 +95,7 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/{namespace}/credential"): ADMINISTER,
     ("DELETE", "/v1/{namespace}/credential/{id}"): ADMINISTER,
     ("GET", "/v1/openapi.json"): PUBLIC,
+    ("DELETE", "/v1/{namespace}/trigger/{id}"): WRITE,
     ("GET", "/v1/{namespace}/trigger/explain"): READ,
     ("POST", "/v1/{namespace}/trigger/{id}/dry-run"): READ,
     ("POST", "/v1/{namespace}/trigger/{id}/backtest"): READ,
