@@ -22,7 +22,16 @@ from penstock_gateway.domain.endings import ENDING_TYPES, ends
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Fault, Firing, Member, Owed, member_of
 from penstock_gateway.domain.judging import Verdict, judge, planned_variables
-from penstock_gateway.domain.timing import Timing, advance, arrive, consume, deadline, end
+from penstock_gateway.domain.timing import (
+    Note,
+    Timing,
+    advance,
+    arrive,
+    consume,
+    deadline,
+    end,
+    silent,
+)
 from penstock_schemas import (
     ADMIN,
     Aggregate,
@@ -40,8 +49,8 @@ from penstock_schemas import (
 
 NOUN = TriggerRequested.noun()
 Waiting = Mapping[tuple[str, str], Mapping[str, None]]
-Listener = Callable[[TriggerKey, Firing, str], None]
-"""Hears what becomes of firings."""
+Listener = Callable[[TriggerKey, Firing, str, str], None]
+"""Hears what becomes of firings, as a `Note` does."""
 Check = Callable[["TriggerBook", str, TriggerRequested], Fault | None]
 """What is wrong with a declaration, as the book stands."""
 
@@ -215,7 +224,7 @@ class Folding:
         assert trigger.declared is not None
         if verdict.fault is not None:
             trigger.timing.owed.append(Owed(firing, "refuse", fault=verdict.fault))
-            self._note(key)(firing, f"refused: {verdict.fault[1]}")
+            self._note(key)(firing, f"refused: {verdict.fault[1]}", "failed")
         elif verdict.holds:
             arrive(trigger.timing, trigger.declared, firing, self._note(key))
         else:
@@ -321,7 +330,7 @@ class Folding:
             if rules is not None and rules.concurrency is not None:
                 self._run(key, trigger, f"{produced.noun}/{produced.id}", recorded.time)
         if self._listen is not None:
-            self._listen(key, said, _outcome(event))
+            self._listen(key, said, *_outcome(event))
         if rules is not None:
             end(trigger.timing, rules, "", recorded.time, self._note(key))
             planned = trigger.timing.planned_from
@@ -354,11 +363,15 @@ class Folding:
         if due is not None:
             heapq.heappush(self.book.timers, (due, key))
 
-    def _note(self, key: TriggerKey) -> Callable[[Firing, str], None]:
+    def _note(self, key: TriggerKey) -> Note:
         if self._listen is None:
-            return _silent
+            return silent
         listen = self._listen
-        return lambda firing, text: listen(key, firing, text)
+
+        def note(firing: Firing, text: str, outcome: str = "", /) -> None:
+            listen(key, firing, text, outcome)
+
+        return note
 
 
 def awaited(declared: TriggerRequested) -> tuple[str, ...]:
@@ -384,12 +397,15 @@ def _said_firing(
     return Firing(due, members, planned=event.planned)
 
 
-def _outcome(event: TriggerFired | TriggerSkipped | TriggerRejected) -> str:
+def _outcome(event: TriggerFired | TriggerSkipped | TriggerRejected) -> tuple[str, str]:
+    """For a person, and for a machine (what timing skips it has noted already)."""
     if isinstance(event, TriggerFired):
-        return f"fired (number {event.number}): {event.produced_type} {event.produced_id}"
+        produced = f"{event.produced_type} {event.produced_id}"
+        return f"fired (number {event.number}): {produced}", "fired"
     if isinstance(event, TriggerSkipped):
-        return f"skipped ({event.kind}): {event.reason}"
-    return f"refused: {event.field}: {event.reason}"
+        kind = event.kind if event.kind in ("loop", "missed") else ""
+        return f"skipped ({event.kind}): {event.reason}", kind
+    return f"refused: {event.field}: {event.reason}", "refused"
 
 
 def _absent(firing: Firing, name: str) -> Owed:
@@ -402,7 +418,3 @@ def _not_by_admin(firing: Firing, declared: TriggerRequested) -> Owed:
     problem = f"only an admin may have {declared.do.type} sent"
     fault = ("by_admin", problem, "let an admin of the namespace fire it, through the API")
     return Owed(firing, "refuse", fault=fault)
-
-
-def _silent(firing: Firing, text: str) -> None:
-    """Nobody listens."""

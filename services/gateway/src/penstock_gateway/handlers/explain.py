@@ -32,7 +32,7 @@ class Explanation:
         self.heard: dict[str, list[str]] = {}
         self.keys: dict[str, set[str]] = {}
 
-    def listen(self, key: TriggerKey, firing: Firing, text: str) -> None:
+    def listen(self, key: TriggerKey, firing: Firing, text: str, _: str) -> None:
         """See `Listener`."""
         name = key[1]
         if any(member.sequence == self.sequence for member in firing.members):
