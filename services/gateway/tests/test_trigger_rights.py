@@ -1,5 +1,6 @@
 """What a trigger sends, its declarer could have sent: at its declaration and at its firing."""
 
+import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -15,6 +16,7 @@ from penstock_schemas import (
 )
 
 from .test_access import ADMIN, MINE, Guarded, guarded
+from .test_http_triggers import POLLS_MAX
 from .test_triggers import Log, trigger, webhook
 
 __all__ = ["guarded"]
@@ -217,3 +219,22 @@ async def test_over_http_the_api_says_whether_an_admin_fires(
     if role == "editor":
         claim = {"trigger": "t", "by_admin": True}
         problem(await post(guarded, token, {**fire, "data": claim}), 403)
+
+
+async def test_a_fact_that_names_an_object_of_another_namespace_is_nowhere(
+    guarded: Guarded,
+) -> None:
+    """It came over the bus, past the API: it is a dead letter, and no row, and fires nothing."""
+    viewer = await guarded.enter("viewer")
+    waits = declared(job("${event.manifest}"))
+    waits["data"] |= {"on": "dataset.registered", "when": "event.dataset == 'foreign'"}
+    assert (await post(guarded, ADMIN, waits)).status_code == 202
+    await guarded.append("dataset.registered", MINE, dataset="foreign", manifest=FOREIGN)
+    await guarded.append("dataset.registered", MINE, dataset="own", manifest=OWN)
+    for _ in range(POLLS_MAX):  # rows follow the log; those of the later event are there last
+        rows = await guarded.rows(viewer, f"/v1/{MINE}/dataset")
+        if any(row["id"] == "own" for row in rows):
+            break
+        await asyncio.sleep(0.01)
+    assert [row["id"] for row in rows] == ["own"]
+    assert await guarded.ports.log.head([f"penstock.{MINE}.trigger.fired.>"]) == 0

@@ -13,8 +13,9 @@ from penstock_chassis.message import Cause, Recorded
 from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.domain.descent import GENERATIONS_MAX, STORY_FIRINGS_MAX
 from penstock_gateway.domain.judging import event_variables, judge
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_gateway.domain.trigger_checks import TRIGGERS_PER_TYPE_MAX, fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, next_owed, say
 from penstock_schemas import (
     Action,

@@ -17,8 +17,9 @@ from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.judging import ROW
 from penstock_gateway.domain.trial import RUN_SECONDS_DEFAULT, Difference
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook, awaited
+from penstock_gateway.domain.trigger_book import TriggerBook, awaited
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import asks_for, say
 from penstock_gateway.domain.view import View, utc_text
 from penstock_gateway.errors import GatewayError, HistoryTooLong, InvalidTrigger

@@ -12,8 +12,9 @@ from penstock_gateway.domain.descent import TriggerKey
 from penstock_gateway.domain.endings import ENDINGS
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Firing
-from penstock_gateway.domain.trigger_book import NOUN, Folding, TriggerBook, awaited
+from penstock_gateway.domain.trigger_book import NOUN, TriggerBook, awaited
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.view import View
 from penstock_gateway.errors import HistoryTooLong
 from penstock_gateway.handlers.judging import Judging

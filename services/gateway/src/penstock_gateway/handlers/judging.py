@@ -18,7 +18,7 @@ from penstock_gateway.domain.judging import (
     event_variables,
     judge,
 )
-from penstock_gateway.domain.trigger_book import Folding
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, asks_for
 from penstock_gateway.errors import ExpressionError
 from penstock_gateway.handlers.rows import RowsAsOf

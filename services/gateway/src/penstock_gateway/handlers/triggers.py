@@ -27,15 +27,16 @@ from penstock_gateway.domain.event_index import message_mark
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Owed
 from penstock_gateway.domain.projected import Checkpoint
-from penstock_gateway.domain.trigger_book import NOUN, Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import NOUN, TriggerBook
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, Said, next_owed, say
 from penstock_gateway.domain.view import View
-from penstock_gateway.handlers.following import follows
 from penstock_gateway.handlers.judging import Judging
 from penstock_gateway.handlers.rows import RowsAsOf
 from penstock_gateway.handlers.trigger_metrics import TriggerMetrics
 from penstock_gateway.ports import Checkpoints
+from penstock_gateway.supervisor.resuming import follows
 from penstock_schemas import (
     Aggregate,
     TriggerDeleted,
