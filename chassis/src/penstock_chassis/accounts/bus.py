@@ -4,8 +4,9 @@ The platform's services share one account, which alone has JetStream. Each names
 credentials has an account of its own. What passes between them, the server itself enforces:
 
 - as a stream import, the events of the namespace, `penstock.<namespace>.>`, and no others;
-- as service imports, the wishes and outside facts that anyone may append, in that namespace. Such a
-  publish reaches the stream of events; sent as a request, it is acknowledged once it is durable.
+- as service imports, the wishes and outside facts that anyone may append, in that namespace, and
+  that the credential's role may send. Such a publish reaches the stream of events; sent as a
+  request, it is acknowledged once it is durable.
 
 Subject permissions inside one shared account would not do: consumer names are no tokens of their
 own, so one tenant could read through, or break, another's consumer. A tenant's account has no
