@@ -81,13 +81,14 @@ def trigger(**changes: object) -> TriggerRequested:
     return TriggerRequested.model_validate({"trigger": "retrain", "do": do, **changes})
 
 
-async def measure(log: NatsLog, declared: TriggerRequested) -> tuple[float, int, int]:
-    """Seconds, events judged, firings found."""
-    begun = time.perf_counter()
+async def measure(log: NatsLog, declared: TriggerRequested) -> tuple[float, float, int, int]:
+    """Seconds, those of this process on a core, events judged, firings found."""
+    begun, used = time.perf_counter(), time.process_time()
     test = Backtest(log, VIEWS, compile_cel, NAMESPACE, declared)
     found = await test.run(Stretch(None, datetime.now(UTC) + timedelta(seconds=1)))
-    print(f"{declared.when}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
-    return time.perf_counter() - begun, found["events"], found["would_fire"]
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - used
+    print(f"{declared.when}: {seconds:.1f} s, {cpu_seconds:.1f} s on a core", file=sys.stderr)
+    return seconds, cpu_seconds, found["events"], found["would_fire"]
 
 
 async def main() -> None:
@@ -99,15 +100,15 @@ async def main() -> None:
             log = NatsLog(client, STREAM)
             filled = await fill(log)
             usual = trigger(on="webhook.received", when="event.data.rows % 10 == 0")
-            seconds, judged, fired = await measure(log, usual)
+            seconds, _, judged, fired = await measure(log, usual)
             assert judged == EVENTS // SHARE
             assert fired == EVENTS // SHARE // 10
             by_row = trigger(
                 on="webhook.received", when="row.source == 'airline'", at_most_every_seconds=1
             )
-            row_seconds, _, row_fired = await measure(log, by_row)
+            row_seconds, _, _, row_fired = await measure(log, by_row)
             assert row_fired > 0
-            every_seconds, every_judged, _ = await measure(
+            every_seconds, every_cpu_seconds, every_judged, _ = await measure(
                 log, trigger(on="*.*", when="meta.sequence % 1000 == 0")
             )
             assert every_judged == EVENTS
@@ -122,10 +123,14 @@ async def main() -> None:
             "seconds": seconds,
             "seconds, each judged by its row": row_seconds,
             "seconds, every event judged": every_seconds,
+            "seconds on a core, every event judged": every_cpu_seconds,
             "microseconds an event judged": every_seconds / EVENTS * 1e6,
         },
         {"seconds of a backtest": seconds, "seconds where every event is judged": every_seconds},
-        {"seconds of a backtest": f"<={BACKTEST_SECONDS_MAX:.0f}"},
+        {
+            "seconds of a backtest": f"<={BACKTEST_SECONDS_MAX:.0f}",
+            "seconds where every event is judged": f"<={BACKTEST_SECONDS_MAX:.0f}",
+        },
     )
 
 

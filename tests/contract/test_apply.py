@@ -238,6 +238,21 @@ def test_the_command_line_applies_and_gets_back_what_changes_nothing(terminal: T
     assert "    cpu_quota: 8 -> 9" in changed
 
 
+def test_the_command_line_deletes_a_trigger_and_applies_it_anew(terminal: Terminal) -> None:
+    (terminal.folder / "all.yaml").write_text(FILE)
+    terminal.run("apply", "-f", "all.yaml", "--yes")
+    _, said = terminal.run("trigger", "delete", "retrain", "--if-match", "1", status=5)
+    assert "changed" in said
+    _, said = terminal.run("trigger", "delete", "retrain", "--reason", "retired")
+    assert "deleted trigger retrain" in said
+    _, said = terminal.run("trigger", "delete", "retrain", status=3)
+    assert "no trigger 'retrain'" in said
+    shown, _ = terminal.run("apply", "-f", "all.yaml", "--dry-run")
+    assert "+ default trigger/retrain  create" in shown
+    done, _ = terminal.run("apply", "-f", "all.yaml", "--yes")
+    assert done == "trigger/retrain\n"
+
+
 def test_the_command_line_says_every_fault_and_keeps_going_where_told(terminal: Terminal) -> None:
     (terminal.folder / "bad.yaml").write_text(
         FILE + "---\nkind: queue\nname: q\ncpu_quot: 1\ngpu_quota: x\n"

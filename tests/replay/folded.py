@@ -26,8 +26,9 @@ from penstock_chassis.ports import StoredMessage
 from penstock_chassis.testing import SimWorld
 from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.domain.read_model import ReadModel
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.handlers.judging import Judging
 from penstock_gateway.handlers.rows import RowsAsOf
 from penstock_gateway.nouns import PROJECTION, VIEWS

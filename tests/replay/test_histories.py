@@ -45,6 +45,7 @@ NOT_SAID_YET = {
     "promotion.refused": "every version of the run is better than the last",
     "promotion.rejected": "every version put forward exists",
     "queue.rejected": "the queue's quota is within the cluster",
+    "trigger.deleted": "nothing of the run deletes a trigger",
     "trigger.fire-requested": "nothing of the run fires a trigger by hand",
     "trigger.pause-requested": "nothing of the run pauses a trigger",
     "trigger.resume-requested": "nothing of the run resumes a trigger",

@@ -6,16 +6,21 @@ from datetime import datetime
 
 from penstock_chassis.ports import Guard, Message, StoredMessage
 from penstock_schemas import (
+    ANYONE,
     Aggregate,
     Envelope,
     Event,
     InvalidEvent,
     Subject,
+    check_references,
     decode,
     derived_id,
     parse_subject,
     read_envelope,
 )
+
+WISHED = "requested"
+"""How the verb of a wish ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,9 @@ def read_recorded(stored: StoredMessage, subject: Subject | None = None) -> Reco
     """Decode a stored message; `subject` is its parsed subject where the caller has it already.
 
     Raises a `SchemaError`: `InvalidSubject`, `InvalidEnvelope`, `UnknownType`, or `InvalidEvent`
-    with its fields, among them the id that contradicts the subject.
+    with its fields, among them the id that contradicts the subject. A fact of the outside that
+    names an object of another namespace is none: nobody folds it. (A wish that does is read, and
+    answered by a refusal.)
     """
     subject = subject or parse_subject(stored.subject)
     envelope = read_envelope(stored.headers, subject, stored.sequence, stored.time)
@@ -83,6 +90,8 @@ def read_recorded(stored: StoredMessage, subject: Subject | None = None) -> Reco
         raise InvalidEvent(
             f"{event.type} is not valid: {event.key}: {problem}", ((event.key, problem),)
         )
+    if event.owner == ANYONE and not subject.verb.endswith(WISHED):
+        check_references(event, subject.namespace)
     return Recorded(
         event=event,
         namespace=subject.namespace,

@@ -16,12 +16,12 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError, TimeoutError
 
 from penstock_chassis.accounts import Credential
-from penstock_chassis.accounts.bus import PLATFORM_ACCOUNT
+from penstock_chassis.accounts.bus import JUDGED_BY_PAYLOAD, PLATFORM_ACCOUNT
 from penstock_chassis.adapters.nats.log import NatsLog
 from penstock_chassis.adapters.nats.streams import EVENTS, ensure_streams
 from penstock_chassis.embedded import DataDir, EmbeddedNats
 from penstock_chassis.settings import PlatformSettings
-from penstock_schemas import ANYONE, CredentialIssued, event_types
+from penstock_schemas import ADMIN, ANYONE, CredentialIssued, event_types
 
 MINE, OTHER = "vision", "audio"
 PASSWORD = "of the platform"
@@ -183,9 +183,15 @@ async def test_a_wish_in_ones_own_namespace_is_durable_and_acknowledged(bus: Bus
     assert await bus.log() == [WISH]
 
 
-async def test_a_tenant_may_append_what_anyone_may_and_nothing_else(bus: Bus) -> None:
+async def test_a_tenant_may_append_what_editors_may_and_nothing_else(bus: Bus) -> None:
     client = await bus.tenant(MINE)
-    free = [type for type, contract in event_types().items() if contract.owner == ANYONE]
+    free = [
+        type
+        for type, contract in event_types().items()
+        if contract.owner == ANYONE
+        and contract.sender_role != ADMIN
+        and type not in JUDGED_BY_PAYLOAD
+    ]
     for type in free:
         await client.request(f"penstock.{MINE}.{type}.a", b"{}", timeout=ARRIVES_SECONDS)
     assert len(await bus.log()) == len(free)

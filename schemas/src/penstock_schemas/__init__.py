@@ -18,6 +18,7 @@ from penstock_schemas.errors import (
     UnknownType,
 )
 from penstock_schemas.event import (
+    ADMIN,
     ANYONE,
     Event,
     Value,
@@ -41,13 +42,16 @@ from penstock_schemas.names import (
 )
 from penstock_schemas.nouns import *  # noqa: F403
 from penstock_schemas.references import check_own, check_references, is_own, key_of, references
+from penstock_schemas.roles import EDITOR, role_to_send
 from penstock_schemas.strict import unknown_fields
 from penstock_schemas.subjects import ROOT, Aggregate, Subject, filter_of, parse_subject
 
 check_upcasters()
 
 __all__ = [  # noqa: PLE0604
+    "ADMIN",
     "ANYONE",
+    "EDITOR",
     "NAME_LENGTH_MAX",
     "NAME_PATTERN",
     "ROOT",
@@ -86,6 +90,7 @@ __all__ = [  # noqa: PLE0604
     "read_envelope",
     "unknown_fields",
     "references",
+    "role_to_send",
     "upcaster",
     *nouns.__all__,
 ]

@@ -17,6 +17,8 @@ from penstock_schemas.errors import InvalidEvent, UnknownType
 from penstock_schemas.subjects import Aggregate, Subject
 
 ANYONE = "anyone"
+ADMIN = "admin"
+"""The role of who decides for others, or over what all of a namespace have."""
 FAULTS_LISTED_MAX = 100
 """Fields at fault that an `InvalidEvent` lists; a payload can have a million of them."""
 FAULTS_IN_MESSAGE_MAX = 10
@@ -48,6 +50,8 @@ class Event(Value):
     """The service that appends it, or `ANYONE` for wishes and outside facts."""
     shared_with: ClassVar[tuple[str, ...]] = ()
     """Further services that append it, each where the owner has nothing to say."""
+    sender_role: ClassVar[str] = "editor"
+    """The role that it takes to send it, of what anyone may append (`penstock_schemas.roles`)."""
     declarative: ClassVar[bool] = False
     """Whether it is a wish that says how the thing shall be, so that saying it again changes the
     thing: what `penstock apply` writes. The noun is then a kind (`penstock_schemas.kinds`)."""

@@ -10,9 +10,10 @@ import structlog
 from penstock_gateway.adapters.postgres_rows import postgres_rows
 from penstock_gateway.adapters.sqlite_rows import sqlite_rows
 from penstock_gateway.domain.state import NOUNS
-from penstock_gateway.http import projector as module
-from penstock_gateway.http.projector import Projector
 from penstock_gateway.nouns import PROJECTION, VIEWS
+from penstock_gateway.supervisor import batches
+from penstock_gateway.supervisor import projector as module
+from penstock_gateway.supervisor.projector import Projector
 from penstock_gateway.testing.story import StoryLog, random_story
 from penstock_schemas import filter_of
 
@@ -26,7 +27,7 @@ def say(position: int) -> None:
 
 
 async def main(place: str, seed: int, events: int) -> None:
-    module.BATCH_EVENTS_MAX = BATCH_EVENTS
+    batches.BATCH_EVENTS_MAX = module.BATCH_EVENTS_MAX = BATCH_EVENTS
     indexed = {noun: view.indexed for noun, view in VIEWS.items()}
     if place.startswith("postgresql://"):
         store = postgres_rows(place, indexed)

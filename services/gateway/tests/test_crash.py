@@ -35,7 +35,9 @@ from penstock_gateway.testing import InProcessServer, signed
 from penstock_schemas import (
     Action,
     Event,
+    QueueConfigured,
     QueueRequested,
+    TriggerDeleted,
     TriggerFired,
     TriggerRejected,
     TriggerRequested,
@@ -114,6 +116,41 @@ def test_triggers_fire_once_through_a_crash_at_every_port_call() -> None:
 
 def test_triggers_fire_once_through_faults_of_the_bus(sim_seeds: range) -> None:
     assert_survives_seeds(TRIGGERS, check_triggers, sim_seeds)
+
+
+def configured(queue: str) -> Event:
+    return QueueConfigured.model_validate({**QueueConfigured.example, "queue": queue})
+
+
+MADE_ANEW = Scenario(
+    silent_setup,
+    publish=[
+        trigger("t", "queue.configured", {"queue": "made-${event.queue}-${string(number)}"}),
+        configured("before"),
+        TriggerDeleted(trigger="t", by="ada"),
+        configured("between"),
+        trigger("t", "queue.configured", {"queue": "made-${event.queue}-${string(number)}"}),
+        configured("after"),
+    ],
+)
+
+
+def check_made_anew(log: SimLog) -> None:
+    no_duplicate_ids(log)
+    (deleted,) = [item.sequence for item in log if item.type == "trigger.deleted"]
+    fired = [item for item in log if isinstance(item.event, TriggerFired)]
+    late = [item.event.produced_id for item in fired if item.sequence > deleted]
+    assert late == ["made-after-1"]
+    early = [item.event.produced_id for item in fired if item.sequence < deleted]
+    assert early in ([], ["made-before-1"])
+
+
+def test_a_deleted_trigger_fires_for_nothing_through_a_crash_at_every_port_call() -> None:
+    assert_survives_crashes(MADE_ANEW, check_made_anew)
+
+
+def test_a_deleted_trigger_fires_for_nothing_through_faults_of_the_bus(sim_seeds: range) -> None:
+    assert_survives_seeds(MADE_ANEW, check_made_anew, sim_seeds)
 
 
 def webhook_setup(key_file: Path, world: SimWorld) -> Mapping[str, Build]:

@@ -17,12 +17,13 @@ from penstock_gateway.domain.read_model import ReadModel
 from penstock_gateway.domain.state import NOUNS
 from penstock_gateway.errors import HistoryTooLong
 from penstock_gateway.http import history as module
-from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import SNAPSHOTS_MAX, History
-from penstock_gateway.http.projector import Projector, read_item
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.nouns import PROJECTION, VIEWS
+from penstock_gateway.supervisor.batches import read_item
+from penstock_gateway.supervisor.following import FeedingFold
+from penstock_gateway.supervisor.projector import Projector
 from penstock_schemas import event_types, filter_of
 
 FILTERS = tuple(filter_of(type=f"{noun}.*") for noun in sorted(NOUNS))

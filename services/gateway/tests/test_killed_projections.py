@@ -20,10 +20,11 @@ from penstock_gateway.domain.documents import document_of
 from penstock_gateway.domain.event_index import entry_of
 from penstock_gateway.domain.projected import Query
 from penstock_gateway.domain.read_model import ReadModel
-from penstock_gateway.http.projector import Projector, read_item
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.nouns import PROJECTION, VIEWS
 from penstock_gateway.ports import RowStore
+from penstock_gateway.supervisor.batches import read_item
+from penstock_gateway.supervisor.projector import Projector
 from penstock_gateway.testing.story import StoryLog, random_story
 
 SCRIPT = Path(__file__).with_name("projecting.py")

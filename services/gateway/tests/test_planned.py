@@ -15,8 +15,9 @@ from penstock_gateway.domain.checkpoint import dump_checkpoint, load_checkpoint
 from penstock_gateway.domain.cron import fault_of_cron, next_planned
 from penstock_gateway.domain.judging import HOLDS
 from penstock_gateway.domain.timing import PLANNED_OWED_MAX
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import MISSED_AFTER_SECONDS, Material, next_owed, say
 from penstock_schemas import (
     Action,

@@ -17,19 +17,26 @@ from penstock_gateway.domain.documents import document_of
 from penstock_gateway.domain.projected import Batch, Query, Standing
 from penstock_gateway.domain.read_model import Projection, ReadModel
 from penstock_gateway.errors import Superseded
-from penstock_gateway.http import projector as module
-from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import History
-from penstock_gateway.http.projector import Projector, read_item
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.nouns import PROJECTION, VIEWS
 from penstock_gateway.ports import RowStore
+from penstock_gateway.supervisor import batches as reading
+from penstock_gateway.supervisor import projector as module
+from penstock_gateway.supervisor.batches import read_item
+from penstock_gateway.supervisor.following import FeedingFold
+from penstock_gateway.supervisor.projector import Projector
 from penstock_gateway.testing.story import StoryLog, random_story
 
 OpenStore = Callable[[], RowStore]
 FILTERS = ("penstock.>",)
 EVENTS = 900
+
+
+def small_batches(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
+    for place in (module, reading):
+        monkeypatch.setattr(place, "BATCH_EVENTS_MAX", events)
 
 
 def folded(story: Sequence[StoredMessage]) -> ReadModel:
@@ -157,7 +164,7 @@ async def test_another_log_makes_everything_anew(open_store: OpenStore, length: 
 async def test_several_gateways_on_one_store_project_every_event_once(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_EVENTS_MAX", 7)
+    small_batches(monkeypatch, 7)
     story = random_story(7, EVENTS)
     log = StoryLog(story[:100])
     gateways = [Gateway(log, open_store()) for _ in range(3)]
@@ -184,7 +191,7 @@ async def test_a_buffer_that_overflows_is_made_up_for_from_the_log(
 ) -> None:
     monkeypatch.setattr(module, "BUFFER_EVENTS_MAX", 20)
     monkeypatch.setattr(module, "BUFFER_BYTES_MAX", 8_000)
-    monkeypatch.setattr(module, "BATCH_EVENTS_MAX", 9)
+    small_batches(monkeypatch, 9)
     story = random_story(8, EVENTS)
     log = StoryLog(story[:1])
     async with running(Gateway(log, store)) as gateway:
@@ -217,7 +224,7 @@ async def test_a_store_that_does_not_answer_delays_and_changes_nothing(
     store: RowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(module, "BATCH_EVENTS_MAX", 50)
+    small_batches(monkeypatch, 50)
     story = random_story(9, EVENTS)
     failing = Failing(store)
     async with running(Gateway(StoryLog(story), failing)) as gateway:
@@ -299,7 +306,7 @@ async def test_ended_connections_to_postgres_lose_and_double_nothing(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(module, "BATCH_EVENTS_MAX", 20)
+    small_batches(monkeypatch, 20)
     story = random_story(13, EVENTS)
     log = StoryLog(story[:100])
     store = postgres_rows(database, {noun: view.indexed for noun, view in VIEWS.items()})

@@ -300,8 +300,8 @@ async def test_what_one_opened_the_next_finds(open_store: OpenStore) -> None:
 def test_indexed_columns_hold_texts_only() -> None:
     """What is no text has no place in an index: a filter would not find it."""
     from penstock_gateway.domain.read_model import ReadModel
-    from penstock_gateway.http.projector import read_item
     from penstock_gateway.nouns import PROJECTION
+    from penstock_gateway.supervisor.batches import read_item
 
     model = ReadModel()
     for stored in random_story(1, 3000):

@@ -13,8 +13,9 @@ from penstock_chassis.message import Cause, Recorded
 from penstock_gateway.adapters.cel import compile_cel
 from penstock_gateway.domain.descent import GENERATIONS_MAX, STORY_FIRINGS_MAX
 from penstock_gateway.domain.judging import event_variables, judge
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import TriggerBook
 from penstock_gateway.domain.trigger_checks import TRIGGERS_PER_TYPE_MAX, fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, next_owed, say
 from penstock_schemas import (
     Action,
@@ -348,7 +349,9 @@ def test_a_trigger_fires_by_hand_whatever_else_it_says() -> None:
     log.declare(when="false", cooldown_seconds=1000, data={"queue": "${event.name}"})
     log.append(TriggerPauseRequested(trigger="t"))
     for name in ("a", "b"):
-        fired, produced = log.happen(TriggerFireRequested(trigger="t", data={"name": name}))
+        data = {"name": name}
+        wish = TriggerFireRequested(trigger="t", data=data, by_admin=True)
+        fired, produced = log.happen(wish)
         assert fired.event.cause_type == "trigger.fire-requested"
         assert produced.event.id == name
 

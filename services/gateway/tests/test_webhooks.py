@@ -258,7 +258,7 @@ async def test_secrets_are_written_and_nowhere_read(api: Any, problem: Any) -> N
     assert "hush" not in stored
     assert base64.b64encode(value.encode()).decode() not in stored
     row = await api.get(path)
-    assert (row["status"], row["values"], row["by"]) == ("rotating", 2, "anyone")
+    assert (row["status"], row["values"], row["by"]) == ("rotating", 2, "local")
     assert row["fingerprint"] == answers[1].json()["fingerprint"]
     assert row["fingerprint"] != answers[0].json()["fingerprint"]
     assert (await api.client.delete(path)).status_code == 200

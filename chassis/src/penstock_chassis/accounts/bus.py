@@ -4,8 +4,9 @@ The platform's services share one account, which alone has JetStream. Each names
 credentials has an account of its own. What passes between them, the server itself enforces:
 
 - as a stream import, the events of the namespace, `penstock.<namespace>.>`, and no others;
-- as service imports, the wishes and outside facts that anyone may append, in that namespace. Such a
-  publish reaches the stream of events; sent as a request, it is acknowledged once it is durable.
+- as service imports, the wishes and outside facts that anyone may append, in that namespace, and
+  that the credential's role may send. Such a publish reaches the stream of events; sent as a
+  request, it is acknowledged once it is durable.
 
 Subject permissions inside one shared account would not do: consumer names are no tokens of their
 own, so one tenant could read through, or break, another's consumer. A tenant's account has no
@@ -17,12 +18,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock_chassis.accounts.book import Credential
-from penstock_schemas import ANYONE, ROOT, event_types
+from penstock_schemas import (
+    ADMIN,
+    ANYONE,
+    ROOT,
+    TriggerFireRequested,
+    TriggerRequested,
+    event_types,
+)
 
 PLATFORM_ACCOUNT = "PENSTOCK"
 PLATFORM_USER = "penstock"
 PREFIX = "NAMESPACE-"
 INBOX = "_INBOX.>"
+JUDGED_BY_PAYLOAD = frozenset({TriggerRequested.type, TriggerFireRequested.type})
+"""Wishes of which only the payload says which role they take (`penstock_schemas.roles`)."""
 CONNECTIONS_MAX = 100
 """Of one namespace."""
 SUBSCRIPTIONS_MAX = 1000
@@ -55,9 +65,18 @@ def bus_accounts(
     return content
 
 
-def _wishes(namespace: str) -> list[str]:
-    """The subjects that anyone may append to."""
-    types = [type for type, contract in event_types().items() if contract.owner == ANYONE]
+def _wishes(namespace: str, role: str = ADMIN) -> list[str]:
+    """The subjects that anyone may append to who has the role.
+
+    What takes an admin shows in the type, or else in the payload, which the server does not read:
+    then the type is for admins alone here, and the API is open to all whom it knows.
+    """
+    types = [
+        type
+        for type, contract in event_types().items()
+        if contract.owner == ANYONE
+        and (role == ADMIN or (contract.sender_role != ADMIN and type not in JUDGED_BY_PAYLOAD))
+    ]
     return [f"{ROOT}.{namespace}.{type}.*" for type in types]
 
 
@@ -81,11 +100,11 @@ def _account(namespace: str, credentials: Iterable[Credential]) -> dict[str, Any
 
 
 def _user(namespace: str, credential: Credential) -> dict[str, Any]:
-    writes = credential.issued.role != "viewer"
+    role = credential.issued.role
     return {
         "nkey": credential.issued.public_key,
         "permissions": {
-            "publish": {"allow": _wishes(namespace)} if writes else {"deny": [">"]},
+            "publish": {"allow": _wishes(namespace, role)} if role != "viewer" else {"deny": [">"]},
             "subscribe": {"allow": [f"{ROOT}.{namespace}.>", INBOX]},
         },
     }

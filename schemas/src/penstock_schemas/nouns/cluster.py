@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from penstock_schemas.event import ANYONE, Event, upcaster
+from penstock_schemas.event import ADMIN, ANYONE, Event, upcaster
 from penstock_schemas.names import Name
 from penstock_schemas.nouns.parts import Count, Positive, Reason, Refusal, Resources
 
@@ -67,6 +67,7 @@ class QueueRequested(Event):
     type = "queue.requested"
     key = "queue"
     owner = ANYONE
+    sender_role = ADMIN
     declarative = True
     example = {"queue": "research", "cpu_quota": 16, "gpu_quota": 4}
 

@@ -24,7 +24,7 @@ class SecretSet(Event):
     type = "secret.set"
     key = "secret"
     owner = "gateway"
-    example = {"secret": "airline", "fingerprint": "9f86d081884c7d65", "values": 2, "by": "anyone"}
+    example = {"secret": "airline", "fingerprint": "9f86d081884c7d65", "values": 2, "by": "ada"}
 
     secret: Name
     fingerprint: Fingerprint
@@ -38,7 +38,7 @@ class SecretDeleted(Event):
     type = "secret.deleted"
     key = "secret"
     owner = "gateway"
-    example = {"secret": "airline", "fingerprint": "9f86d081884c7d65", "by": "anyone"}
+    example = {"secret": "airline", "fingerprint": "9f86d081884c7d65", "by": "ada"}
 
     secret: Name
     fingerprint: Fingerprint

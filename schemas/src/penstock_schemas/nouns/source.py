@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock_schemas.event import ANYONE, Event, Value
+from penstock_schemas.event import ADMIN, ANYONE, Event, Value
 from penstock_schemas.names import Name
 from penstock_schemas.nouns.parts import Refusal
 
@@ -89,6 +89,7 @@ class SourceRequested(Event, SourceSpec):
     type = "source.requested"
     key = "source"
     owner = ANYONE
+    sender_role = ADMIN
     declarative = True
     example = {
         "source": "airline",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from penstock_schemas.event import ANYONE, Event, Value
+from penstock_schemas.event import ADMIN, ANYONE, Event, Value
 from penstock_schemas.names import Name
 from penstock_schemas.nouns.parts import Count, Positive, Reason, Refusal, Time
 
@@ -63,6 +63,7 @@ class SubscriptionRequested(Event, SubscriptionSpec):
     type = "subscription.requested"
     key = "subscription"
     owner = ANYONE
+    sender_role = ADMIN
     example = {
         "subscription": "promotions",
         "url": "https://hooks.example.org/penstock",
@@ -114,6 +115,7 @@ class SubscriptionReplayRequested(Event):
     type = "subscription.replay-requested"
     key = "subscription"
     owner = ANYONE
+    sender_role = ADMIN
     example = {
         "subscription": "promotions",
         "after": 0,
@@ -198,6 +200,7 @@ class SubscriptionRemoveRequested(Event):
     type = "subscription.remove-requested"
     key = "subscription"
     owner = ANYONE
+    sender_role = ADMIN
     example = {"subscription": "promotions", "reason": "asked for"}
 
     subscription: Name

@@ -206,6 +206,27 @@ class TriggerFireRequested(Event):
     data: Annotated[dict[str, Json], Field(description="What `event` is in its expressions")] = (
         Field(default_factory=dict)
     )
+    by_admin: Annotated[
+        bool,
+        Field(
+            description="Whether an admin of the namespace sends it, which the API says: it takes "
+            "one where the trigger asks for what only admins may send"
+        ),
+    ] = False
+
+
+class TriggerDeleted(Event):
+    """The trigger is no more: what it gathered or was about to fire is dropped, and nothing is
+    planned. Declared again, it begins anew, its count of firings too."""
+
+    type = "trigger.deleted"
+    key = "trigger"
+    owner = "gateway"
+    example = {"trigger": "retrain", "by": "ada", "reason": "the model is retired"}
+
+    trigger: Name
+    by: Annotated[ShortText, Field(description="The account that decided it")]
+    reason: Annotated[str, Field(max_length=1024, description="Why, for a person")] = ""
 
 
 class TriggerFired(Event):

@@ -1,4 +1,4 @@
-"""`penstock trigger`: apply, pause, resume, fire, dry-run, backtest, explain."""
+"""`penstock trigger`: apply, pause, resume, fire, delete, dry-run, backtest, explain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STANDARD_INPUT = Path("-")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for function in (apply, pause, resume, fire, backtest, explain):
+    for function in (apply, pause, resume, fire, delete, backtest, explain):
         app.command(function.__name__)(function)
     app.command("dry-run")(dry_run)
 
@@ -77,6 +77,25 @@ def fire(
     """Fire now, once, whatever its condition, its timing and a pause say."""
     with connect(namespace) as client:
         asked(client, client.trigger.fire(name, _object(data, "--data")), json_output, False, None)
+
+
+def delete(
+    name: NameArgument,
+    reason: Annotated[str, typer.Option(help="Why, for others.")] = "",
+    if_match: Annotated[
+        int | None,
+        typer.Option(help="Only where its declaration has not changed since this sequence."),
+    ] = None,
+    namespace: NamespaceOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Delete it with all that it had not fired yet; applied again, it begins anew."""
+    with connect(namespace) as client:
+        told = client.trigger.delete(name, reason=reason, if_match=if_match)
+    if json_output:
+        emit_json({"deleted": name, **told._asdict()})
+    else:
+        say(f"deleted trigger {name}")
 
 
 def dry_run(

@@ -247,6 +247,7 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     ),
     "trigger.requested": lambda d: f"{_source(d)}, when {d.get('when', 'true')}",
     "trigger.pause-requested": lambda d: d["reason"] or f"trigger {d['trigger']}",
+    "trigger.deleted": lambda d: f"by {d['by']}" + (f": {d['reason']}" if d["reason"] else ""),
     "trigger.resume-requested": lambda d: f"trigger {d['trigger']}",
     "trigger.fire-requested": lambda d: f"by hand {value(d['data'])}",
     "trigger.skipped": lambda d: f"{d['kind']}: {d['reason']}",

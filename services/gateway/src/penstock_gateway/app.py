@@ -29,10 +29,7 @@ from penstock_gateway.handlers import (
 )
 from penstock_gateway.http.application import make_application
 from penstock_gateway.http.context import Context
-from penstock_gateway.http.following import FeedingFold
 from penstock_gateway.http.history import History
-from penstock_gateway.http.keyring import Keyring
-from penstock_gateway.http.projector import Projector
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.secrets import tell_all
@@ -41,6 +38,9 @@ from penstock_gateway.nouns import PROJECTION, TRIGGERS_VERSION, VIEWS
 from penstock_gateway.ports import RowStore, Server, WebhookSender
 from penstock_gateway.settings import GatewaySettings
 from penstock_gateway.supervisor.couriers import Couriers
+from penstock_gateway.supervisor.following import FeedingFold
+from penstock_gateway.supervisor.keyring import Keyring
+from penstock_gateway.supervisor.projector import Projector
 from penstock_schemas import (
     SourceRequested,
     SubscriptionRemoveRequested,

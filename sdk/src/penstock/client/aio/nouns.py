@@ -13,7 +13,7 @@ from penstock.client.aio.noun import AsyncNoun, Moment
 from penstock.client.errors import NotFound, Refused
 from penstock.client.files import named_files
 from penstock.client.inference import Prediction, inference_request, prediction_of
-from penstock.client.records import Wish, write_time
+from penstock.client.records import Published, Wish, write_time
 
 if TYPE_CHECKING:
     from penstock.client.aio.client import AsyncClient
@@ -397,6 +397,24 @@ class AsyncTriggers(AsyncNoun):
         from penstock_schemas import TriggerResumeRequested  # noqa: PLC0415
 
         return await self._ask(TriggerResumeRequested(trigger=name))
+
+    async def delete(
+        self, name: str, *, reason: str = "", if_match: int | None = None
+    ) -> Published:
+        """Delete it with all that it had not fired yet; declared again, it begins anew.
+
+        With `if_match` only where its declaration has not changed since that sequence of the log
+        (a row's or a declaration's). Raises `NotFound`, and `Refused` where it has changed.
+        """
+        headers = {"idempotency-key": uuid4().hex}
+        if if_match is not None:
+            headers["if-match"] = f'"{if_match}"'
+        params = {"reason": reason or None}
+        answer = await self._transport.send(
+            "DELETE", self._path(name), params=params, headers=headers
+        )
+        found = answer.json()
+        return Published(found["id"], int(found["sequence"]), found["duplicate"])
 
     async def fire(self, name: str, data: Mapping[str, Any] | None = None) -> Wish:
         """Fire now, once, whatever its condition, its timing and a pause say; `data` is `event`

@@ -2,7 +2,7 @@
 
 The package's own `__init__` imports its command line (typer, rich, prompt-toolkit: 0.5 s and
 33 MB measured), so its native module is loaded past it: 4 ms and 3 MB, at the first trigger.
-Evaluation takes some 15 µs. Regular expressions run in linear time; there are no clocks and no
+Evaluation takes 5 to 20 µs. Regular expressions run in linear time; there are no clocks and no
 randomness in the language. It has no budget of steps either: `expression_cost` gives it one.
 """
 
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from penstock_gateway.domain.expression_cost import check_cost, cost_of
+from penstock_gateway.domain.expression_reach import Reach, reach_of, within
 from penstock_gateway.errors import ExpressionError, InvalidExpression, MissingValue
 
 EXPRESSION_LENGTH_MAX = 8192
@@ -34,6 +35,12 @@ class CelExpression:
         self._program = program
         self._names = frozenset(program.variables())
         self._cost = cost_of(text)
+        self._reach = reach_of(text)
+
+    @property
+    def reach(self) -> Reach:
+        """See `Expression.reach`."""
+        return self._reach
 
     @property
     def names(self) -> frozenset[str]:
@@ -42,9 +49,10 @@ class CelExpression:
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
         """See `Expression.evaluate`."""
-        check_cost(self._cost, self.text, variables)
+        given = within(variables, self._reach)
+        check_cost(self._cost, self.text, given)
         try:
-            return _plain(self._program.execute(dict(variables)))
+            return _plain(self._program.execute(given))
         except LookupError as error:
             raise MissingValue(f"{self.text}: there is no {error}") from None
         except RuntimeError as error:

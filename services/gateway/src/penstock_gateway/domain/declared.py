@@ -6,6 +6,10 @@ from typing import NamedTuple
 from penstock_chassis.message import Recorded
 from penstock_schemas import Event
 
+DELETED = "deleted"
+VERBS = ("requested", "rejected", DELETED)
+"""Verbs of all events that say what is declared of a thing."""
+
 
 class Declared(NamedTuple):
     """The wish that stands, and the event that says it."""
@@ -19,7 +23,7 @@ def declared(recorded: Iterable[Recorded]) -> Declared | None:
     """What stands after these events of one thing; None where nothing does.
 
     A wish counts from the moment that it is in the log until it is refused; then what stood
-    before it stands again.
+    before it stands again. Nothing stands of what was deleted until it is declared anew.
     """
     wishes: list[Declared] = []
     refused: set[str] = set()
@@ -28,5 +32,7 @@ def declared(recorded: Iterable[Recorded]) -> Declared | None:
             wishes.append(Declared(one.event, one.id, one.sequence))
         elif one.type.endswith(".rejected"):
             refused.add(str(getattr(one.event, "request", "")))
+        elif one.type.partition(".")[2] == DELETED:
+            wishes.clear()
     standing = [wish for wish in wishes if wish.id not in refused]
     return standing[-1] if standing else None

@@ -73,10 +73,14 @@ class Size:
     characters: int
 
 
+def words_of(text: str) -> list[str]:
+    """The tokens of an expression that compiles, without comments; a string is one token."""
+    return [m.group() for m in _TOKEN.finditer(text) if m.lastgroup != "comment"]
+
+
 def cost_of(text: str) -> Cost:
     """The shape of an expression; raises `InvalidExpression` for one that could cost anything."""
-    tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup != "comment"]
-    words = [match.group() for match in tokens]
+    words = words_of(text)
     loops = nested = building = joins = patterns = 0
     open_brackets: list[bool] = []
     for place, word in enumerate(words):

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from penstock_gateway.domain.expression_reach import Reach
+
 
 class Expression(Protocol):
     """A compiled expression: deterministic, without side effects, bounded in what it costs."""
@@ -10,6 +12,11 @@ class Expression(Protocol):
     @property
     def names(self) -> frozenset[str]:
         """The variables that it may read."""
+        ...
+
+    @property
+    def reach(self) -> Reach:
+        """The parts of them that it may read."""
         ...
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:

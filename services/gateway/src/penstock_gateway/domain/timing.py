@@ -11,9 +11,9 @@ Bounded: `QUEUED_MAX` firings wait for a run to end; members are listed up to
 `CAUSES_LISTED_MAX`; planned times that pass unfired are kept up to `PLANNED_OWED_MAX`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from penstock_gateway.domain.firing import Firing, Owed
 from penstock_gateway.domain.view import utc_text
@@ -24,11 +24,19 @@ QUEUED_MAX = 100
 PLANNED_OWED_MAX = 100
 """Planned times of one trigger that wait to be fired, after a time in which nothing ran."""
 
-Note = Callable[[Firing, str], None]
-"""Hears what becomes of a firing, in words for a person."""
+SUPPRESSIONS = ("cooldown", "throttle", "running", "full", "loop", "missed")
+"""What keeps a trigger from firing though its condition held, in words for a machine."""
 
 
-def silent(firing: Firing, text: str) -> None:
+class Note(Protocol):
+    """Hears what becomes of a firing, in words for a person, and where it is `fired`, `refused`,
+    `failed` or one of `SUPPRESSIONS`, in that word."""
+
+    def __call__(self, firing: Firing, text: str, outcome: str = "", /) -> None:
+        """Hear it."""
+
+
+def silent(firing: Firing, text: str, outcome: str = "", /) -> None:
     """A `Note` that nobody reads."""
 
 
@@ -61,6 +69,11 @@ class Timing:
     """The last planned time that was considered, or when planning began."""
     planned_lost: int = 0
     """Planned times beyond `PLANNED_OWED_MAX` that are owed no more."""
+
+    def pending(self) -> list[Firing]:
+        """Everything that was not said, oldest first in each place."""
+        waiting = [one.firing for one in (self.gathered, self.held) if one is not None]
+        return [*(owed.firing for owed in self.owed), *self.queued, *waiting]
 
     def forget(self) -> None:
         """Drop what has not been decided yet."""
@@ -114,6 +127,7 @@ def _rate(timing: Timing, rules: TriggerRequested, firing: Firing, note: Note) -
             note(
                 firing,
                 f"dropped: it fired at {utc_text(last)} and cools down until {utc_text(until)}",
+                "cooldown",
             )
             return
     if rules.throttle is not None:
@@ -124,6 +138,7 @@ def _rate(timing: Timing, rules: TriggerRequested, firing: Firing, note: Note) -
                 firing,
                 f"dropped: it fired {recent} times in the {rules.throttle.seconds:g} s before, "
                 f"and may {rules.throttle.count} times",
+                "throttle",
             )
             return
     if last is not None and rules.at_most_every_seconds is not None:
@@ -156,7 +171,7 @@ def _release(timing: Timing, rules: TriggerRequested, firing: Firing, note: Note
             if policy == "queue"
             else f"{running} has not ended"
         )
-        note(firing, f"skipped: {reason}")
+        note(firing, f"skipped: {reason}", kind)
         if not timing.silenced:
             timing.silenced = True
             timing.owed.append(Owed(firing, kind, reason, declared=rules))

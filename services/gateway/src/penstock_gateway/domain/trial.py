@@ -45,7 +45,7 @@ def dry_run(
             return answer | {"reason": verdict.reason}
     try:
         filled = gathered_variables(variables, [variables["event"]], 1)
-        event = produce(declared, filled, compile)
+        event = produce(declared, recorded.namespace, filled, compile)
     except Unfit as unfit:
         return answer | {"reason": f"{unfit.field}: {unfit.reason} ({unfit.fix})"}
     return answer | {"fires": True, "reason": "the condition holds", "produces": document(event)}

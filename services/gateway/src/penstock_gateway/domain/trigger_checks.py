@@ -14,9 +14,11 @@ from penstock_gateway.errors import ExpressionError, InvalidExpression
 from penstock_schemas import (
     ANYONE,
     Event,
+    InvalidEvent,
     TriggerRejected,
     TriggerRequested,
     UnknownType,
+    check_references,
     event_class,
 )
 
@@ -60,6 +62,7 @@ def _faults(
     if wish.owner != ANYONE:
         yield "do.type", f"only {wish.owner} may append {wish.type}", "ask for a wish"
     yield from _data_faults(wish, event.do.data)
+    yield from _foreign_faults(namespace, event)
     names = ACTION_NAMES - {ROW} if planned else ACTION_NAMES
     try:
         for path, text in codes(event.do.data, "do.data"):
@@ -144,6 +147,14 @@ def _data_faults(wish: type[Event], data: Mapping[str, Any]) -> Iterator[Fault]:
     for name, contract in known.items():
         if contract.is_required() and name not in data:
             yield f"do.data.{name}", f"{wish.type} needs the field {name!r}", f"add {name}"
+
+
+def _foreign_faults(namespace: str, event: TriggerRequested) -> Iterator[Fault]:
+    try:
+        check_references(event, namespace)
+    except InvalidEvent as error:
+        for field, problem in error.fields:
+            yield field, problem, f"name an object of {namespace}"
 
 
 def _expression_faults(

@@ -28,17 +28,23 @@ from penstock_gateway.domain.trigger_book import Trigger, TriggerBook
 from penstock_gateway.domain.view import Row, utc_text
 from penstock_gateway.errors import GatewayError
 from penstock_schemas import (
+    ADMIN,
     Event,
     InvalidEvent,
     TriggerFired,
+    TriggerFireRequested,
     TriggerRejected,
     TriggerRequested,
     TriggerSkipped,
+    check_references,
     decode,
     event_class,
+    role_to_send,
+    unknown_fields,
 )
 
 REASON_LENGTH_MAX = 900
+PLACE_LENGTH_MAX = 200
 PAYLOAD_LENGTH_MAX = 500_000
 """Characters of JSON in what a firing asks for: well below what one message may hold."""
 MISSED_AFTER_SECONDS = 60.0
@@ -159,7 +165,7 @@ def _events(
     if kind != "fire":
         return (_skipped(key[1], firing, cause, kind, reason),)
     variables = variables_for(key[0], firing, material, number)
-    produced = produce(declared, variables, compile)
+    produced = produce(declared, key[0], variables, compile)
     fired = TriggerFired(
         trigger=key[1],
         number=number,
@@ -189,8 +195,11 @@ def variables_for(
     return gathered_variables(variables, material.payloads, firing.count)
 
 
-def produce(declared: TriggerRequested, variables: Mapping[str, Any], compile: Compile) -> Event:
-    """The event that a firing asks for; raises `Unfit`."""
+def produce(
+    declared: TriggerRequested, namespace: str, variables: Mapping[str, Any], compile: Compile
+) -> Event:
+    """The event that a firing asks for, which whoever declared the trigger could have sent
+    through the API; raises `Unfit`."""
     type = declared.do.type
     try:
         data = render(declared.do.data, "do.data", variables, compile)
@@ -198,13 +207,31 @@ def produce(declared: TriggerRequested, variables: Mapping[str, Any], compile: C
         if len(payload) > PAYLOAD_LENGTH_MAX:
             problem = f"the event would have {len(payload)} characters of JSON"
             raise Unfit("do.data", problem, f"keep it below {PAYLOAD_LENGTH_MAX}")
-        return decode(type, event_class(type).version, payload)
+        event = decode(type, event_class(type).version, payload)
+        check_references(event, namespace)
     except InvalidTemplate as error:
         raise Unfit(error.path, error.problem, f"mend {error.path}") from None
     except InvalidEvent as error:
         at, problem = error.fields[0] if error.fields else ("", str(error))
         place = f"do.data.{at}" if at else "do.data"
         raise Unfit(place, f"{type}: {problem}", f"mend {place}") from None
+    _check_sender(declared, event)
+    for path, names in unknown_fields(event, data):
+        place = ".".join(map(str, ("do", "data", *path)))[:PLACE_LENGTH_MAX]
+        fix = f"use one of: {', '.join(names[:20])}" if names else "leave it out"
+        raise Unfit(place, f"{type} has no such field", fix)
+    return event
+
+
+def _check_sender(declared: TriggerRequested, event: Event) -> None:
+    """Refuse what takes more than declaring the trigger took: a template computed it."""
+    if role_to_send(event) == ADMIN and role_to_send(declared) != ADMIN:
+        place = "do.data.by_admin" if isinstance(event, TriggerFireRequested) else "do.data.do.type"
+        raise Unfit(
+            place,
+            f"an {event.type} like this takes an admin, and the declaration does not show it",
+            f"let an admin declare the trigger, with {place} in plain words",
+        )
 
 
 def _cancels(trigger: Trigger, declared: TriggerRequested, produced: Event) -> list[Event]:

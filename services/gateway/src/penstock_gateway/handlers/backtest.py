@@ -17,13 +17,15 @@ from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.judging import ROW
 from penstock_gateway.domain.trial import RUN_SECONDS_DEFAULT, Difference
-from penstock_gateway.domain.trigger_book import Folding, TriggerBook, awaited
+from penstock_gateway.domain.trigger_book import TriggerBook, awaited
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import asks_for, say
 from penstock_gateway.domain.view import View, utc_text
 from penstock_gateway.errors import GatewayError, HistoryTooLong, InvalidTrigger
 from penstock_gateway.handlers.judging import Judging
 from penstock_gateway.handlers.rows import FoldedRows, RowsAsOf
+from penstock_gateway.handlers.sifting import Sieve
 from penstock_schemas import Aggregate, SchemaError, TriggerFired, TriggerRequested, filter_of
 
 BACKTEST_SECONDS_MAX = 300.0
@@ -62,6 +64,8 @@ class Backtest:
         self._rows = FoldedRows(log, views) if self._asks_for_rows() else None
         self._judging = Judging(self._folding, compile, self._rows or RowsAsOf(log, views), log)
         self._types = frozenset(awaited(declared))
+        self._sieve = Sieve(self._declared, compile)
+        self._own_ending = f".{TriggerFired.type}.{declared.trigger}"
         self._difference = Difference()
         self._said = 0
 
@@ -112,29 +116,30 @@ class Backtest:
     async def _take(self, stored: StoredMessage, since: datetime) -> None:
         if self._rows is not None and (seen := _readable(stored)) is not None:
             self._rows.see(seen)
-        if stored.time < since or not self._waits_for(stored):
-            return
-        if stored.subject.endswith(self._own_ending):
+        _, namespace, noun, verb, _ = stored.subject.split(".", 4)
+        type = f"{noun}.{verb}"
+        own = type == TriggerFired.type and stored.subject.endswith(self._own_ending)
+        if stored.time < since or not (type in self._types or own):
+            return  # rows are made of it, no more
+        if own:
             if (fired := _readable(stored)) is not None:
                 self._difference.happened(fired)
-            if TriggerFired.type not in awaited(self._declared):
+            if TriggerFired.type not in self._types:
                 return
         self._difference.counts["events"] += 1
         if self._difference.counts["events"] % TURN_EVENTS == 0:
             await asyncio.sleep(0)
-        await self._advance(stored.time)
-        await self._judging.take(stored)
-        await self._fire()
+        if self._book.timers:
+            await self._advance(stored.time)
+        if not self._sieve.keeps_back(stored, namespace, type):
+            await self._judging.take(stored)
+            await self._fire()
 
     async def _advance(self, time: datetime) -> None:
         """Let time pass, from deadline to deadline: each may owe something."""
         while (due := self._book.next_deadline()) is not None and due <= time:
             self._folding.advance(due)
             await self._fire()
-
-    @property
-    def _own_ending(self) -> str:
-        return f".{TriggerFired.type}.{self._declared.trigger}"
 
     async def _fire(self) -> None:
         """Say what is owed, to ourselves."""
@@ -168,11 +173,6 @@ class Backtest:
             return ROW in asked | self._compile(self._declared.when).names
         except GatewayError:
             return False
-
-    def _waits_for(self, stored: StoredMessage) -> bool:
-        """Whether it is more than what rows are made of."""
-        type = ".".join(stored.subject.split(".")[2:4])
-        return type in self._types or stored.subject.endswith(self._own_ending)
 
     def _filters(self) -> list[str]:
         types = list(awaited(self._declared))

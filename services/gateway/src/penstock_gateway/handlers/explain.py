@@ -12,8 +12,9 @@ from penstock_gateway.domain.descent import TriggerKey
 from penstock_gateway.domain.endings import ENDINGS
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Firing
-from penstock_gateway.domain.trigger_book import NOUN, Folding, TriggerBook, awaited
+from penstock_gateway.domain.trigger_book import NOUN, TriggerBook, awaited
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.view import View
 from penstock_gateway.errors import HistoryTooLong
 from penstock_gateway.handlers.judging import Judging
@@ -32,7 +33,7 @@ class Explanation:
         self.heard: dict[str, list[str]] = {}
         self.keys: dict[str, set[str]] = {}
 
-    def listen(self, key: TriggerKey, firing: Firing, text: str) -> None:
+    def listen(self, key: TriggerKey, firing: Firing, text: str, _: str) -> None:
         """See `Listener`."""
         name = key[1]
         if any(member.sequence == self.sequence for member in firing.members):
@@ -78,7 +79,8 @@ async def explain(
         ) from None
     items = []
     for (namespace, name), trigger in sorted(book.triggers.items()):
-        if namespace != event.namespace or trigger.declared is None:
+        # One that was deleted since was there by then.
+        if namespace != event.namespace or (trigger.declared is None and name not in standing):
             continue
         said = heard.heard.get(name) or [standing.get(name, "it was declared later")]
         fired = any(text.startswith("fired") for text in said)

@@ -1,10 +1,12 @@
 """Taking messages of the log to a book of triggers: live, or over a recorded stretch."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import EventLog, StoredMessage
+from penstock_gateway.domain.descent import TriggerKey
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Owed
 from penstock_gateway.domain.judging import (
@@ -16,7 +18,7 @@ from penstock_gateway.domain.judging import (
     event_variables,
     judge,
 )
-from penstock_gateway.domain.trigger_book import Folding
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, asks_for
 from penstock_gateway.errors import ExpressionError
 from penstock_gateway.handlers.rows import RowsAsOf
@@ -37,7 +39,16 @@ CAUSATION_HEADER = "ce-causationid"
 class Judging:
     """Feeds one folding, message by message, with what it must know of each."""
 
-    def __init__(self, folding: Folding, compile: Compile, rows: RowsAsOf, log: EventLog) -> None:
+    def __init__(
+        self,
+        folding: Folding,
+        compile: Compile,
+        rows: RowsAsOf,
+        log: EventLog,
+        took: Callable[[TriggerKey, float], None] | None = None,
+    ) -> None:
+        """`took` hears how many seconds a condition took."""
+        self._took = took
         self.folding = folding
         self._compile = compile
         self._rows = rows
@@ -91,12 +102,15 @@ class Judging:
             if declared.when == ALWAYS:
                 found[name] = HOLDS
                 continue
+            begun = time.perf_counter()
             names: frozenset[str] = frozenset()
             with suppress(ExpressionError):  # the judge says what is wrong
                 names = self._compile(declared.when).names
             row = await self._rows.of(recorded) if ROW in names else None
             variables = event_variables(recorded, trigger.upcoming, row, names)
             found[name] = judge(declared, variables, self._compile)
+            if self._took is not None:
+                self._took((recorded.namespace, name), time.perf_counter() - begun)
         return found
 
     async def material(self, owed: Owed) -> Material:

@@ -27,25 +27,30 @@ from penstock_gateway.domain.event_index import message_mark
 from penstock_gateway.domain.expressions import Compile
 from penstock_gateway.domain.firing import Owed
 from penstock_gateway.domain.projected import Checkpoint
-from penstock_gateway.domain.trigger_book import NOUN, Folding, TriggerBook
+from penstock_gateway.domain.trigger_book import NOUN, TriggerBook
 from penstock_gateway.domain.trigger_checks import fault_of
+from penstock_gateway.domain.trigger_folding import Folding
 from penstock_gateway.domain.triggers import Material, Said, next_owed, say
 from penstock_gateway.domain.view import View
-from penstock_gateway.handlers.following import follows
 from penstock_gateway.handlers.judging import Judging
 from penstock_gateway.handlers.rows import RowsAsOf
+from penstock_gateway.handlers.trigger_metrics import TriggerMetrics
 from penstock_gateway.ports import Checkpoints
+from penstock_gateway.supervisor.resuming import follows
 from penstock_schemas import (
     Aggregate,
+    TriggerDeleted,
     TriggerFireRequested,
     TriggerPauseRequested,
     TriggerRequested,
     TriggerResumeRequested,
     derived_id,
+    parse_subject,
 )
 
 SOURCE = "penstock/gateway"
 EVERYTHING = ("penstock.>",)
+DELETED = f".{TriggerDeleted.type}."
 CHECKPOINT = "triggers"
 CHECKPOINT_EVENTS = 10_000
 """So many events after one checkpoint the next is written."""
@@ -90,6 +95,7 @@ class TriggerDesk:
         self._version = version
         self._last: StoredMessage | None = None
         self._saved = 0
+        self._metrics = TriggerMetrics(self._owed)
         self._begin(TriggerBook())
         self._known: int | None = None
         """Where the log stood at the start: before it, time is the log's alone."""
@@ -103,15 +109,22 @@ class TriggerDesk:
 
     def _begin(self, book: TriggerBook) -> None:
         self.book = book
-        self._folding = Folding(book, partial(fault_of, compile=self._compile), self._compile)
+        check = partial(fault_of, compile=self._compile)
+        self._folding = Folding(book, check, self._compile, self._metrics.hear)
         rows = RowsAsOf(self._log, self._views)
-        self._judging = Judging(self._folding, self._compile, rows, self._log)
+        self._judging = Judging(self._folding, self._compile, rows, self._log, self._metrics.took)
+
+    def _owed(self, key: TriggerKey | None) -> int:
+        """How much a trigger owes; for None those without metrics of their own."""
+        owing = [key] if key else [one for one in self.book.owing if not self._metrics.named(one)]
+        return sum(len(self.book.triggers[one].timing.owed) for one in owing)
 
     async def run(self) -> None:
         """Judge and fire for ever."""
         await self._resume()
         self._known = await self._insist_head()
         self._reached = self._known
+        self._metrics.live = self.caught_up
         ahead: asyncio.Queue[StoredMessage | BaseException] = asyncio.Queue(READ_AHEAD_MAX)
         reading = asyncio.create_task(self._read(ahead))
         try:
@@ -167,6 +180,10 @@ class TriggerDesk:
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
             else:
                 self._last = stored
+                self._metrics.live = self.caught_up
+                if self._metrics.live and DELETED in stored.subject:
+                    subject = parse_subject(stored.subject)
+                    self._metrics.forget((subject.namespace, subject.id))
                 return
 
     async def _resume(self) -> None:

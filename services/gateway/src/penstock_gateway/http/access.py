@@ -25,7 +25,7 @@ from penstock_chassis.accounts import Principal, Unauthenticated, ranked
 from penstock_gateway.domain.read_model import ALL
 from penstock_gateway.http.context import Context, context_of
 from penstock_gateway.http.problems import Problem
-from penstock_schemas import SYSTEM_NAMESPACE, Event, TriggerRequested, is_name
+from penstock_schemas import SYSTEM_NAMESPACE, Event, is_name, role_to_send
 
 SIGN_IN_HINT = "send Authorization: Bearer <token>; from the command line: penstock login"
 
@@ -77,7 +77,7 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/{namespace}/event/stream"): READ_ACROSS,
     ("GET", "/v1/{namespace}/event/{event}"): READ_ACROSS,
     ("GET", "/v1/{namespace}/event/{event}/tree"): READ_ACROSS,
-    ("POST", "/v1/{namespace}/event"): WRITE,  # and what `WISHES` asks
+    ("POST", "/v1/{namespace}/event"): WRITE,  # and what `role_to_send` asks
     ("POST", "/v1/{namespace}/object"): WRITE,
     ("GET", "/v1/{namespace}/object"): READ,
     ("POST", "/v1/{namespace}/folder"): WRITE,
@@ -95,28 +95,18 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/{namespace}/credential"): ADMINISTER,
     ("DELETE", "/v1/{namespace}/credential/{id}"): ADMINISTER,
     ("GET", "/v1/openapi.json"): PUBLIC,
+    ("DELETE", "/v1/{namespace}/trigger/{id}"): WRITE,
     ("GET", "/v1/{namespace}/trigger/explain"): READ,
     ("POST", "/v1/{namespace}/trigger/{id}/dry-run"): READ,
     ("POST", "/v1/{namespace}/trigger/{id}/backtest"): READ,
     ("GET", "/v1/{namespace}/subscription/{id}/delivery"): READ,
     ("POST", "/v1/{namespace}/subscription/{id}/test"): ADMINISTER,
     ("GET", "/v1/{namespace}/{noun}/{id}/declaration"): READ,
-    ("PUT", "/v1/{namespace}/{noun}/{id}/declaration"): WRITE,  # and what `WISHES` asks
+    ("PUT", "/v1/{namespace}/{noun}/{id}/declaration"): WRITE,  # and what `role_to_send` asks
     ("POST", "/v1/{namespace}/{noun}"): WRITE,  # likewise
     ("GET", "/v1/{namespace}/{noun}"): READ_ACROSS,
     ("GET", "/v1/{namespace}/{noun}/{id}"): READ_ACROSS,
 }
-
-WISHES: Mapping[str, str] = dict.fromkeys(
-    (
-        "queue.requested",
-        *("source.requested", "subscription.requested"),
-        *("subscription.remove-requested", "subscription.replay-requested"),
-    ),
-    "admin",
-)
-"""Events that need another role than `editor`, by type: who sets quotas decides over others, and
-who opens a door to the outside, in or out, over what all of the namespace have."""
 
 
 def needs_of(route: Route) -> dict[str, Need]:
@@ -191,12 +181,7 @@ def require(request: Request, role: str) -> None:
 
 def require_wish(request: Request, event: Event) -> None:
     """Ask for what publishing an event needs; a trigger needs what its own wish does."""
-    types = [event.type]
-    if isinstance(event, TriggerRequested):
-        types.append(event.do.type)
-    for type in types:
-        if type in WISHES:
-            require(request, WISHES[type])
+    require(request, role_to_send(event))
 
 
 def may_letter(request: Request, subject: str, role: str) -> bool:

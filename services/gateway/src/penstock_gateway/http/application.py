@@ -8,6 +8,7 @@ from penstock_gateway.http import (
     credentials,
     deadletters,
     declarations,
+    deletion,
     events,
     jobs,
     objects,
@@ -41,6 +42,7 @@ ROUTES = [
     *objects.ROUTES,
     *jobs.ROUTES,
     *triggers.ROUTES,
+    *deletion.ROUTES,
     *declarations.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]

@@ -11,13 +11,13 @@ from penstock_chassis.ports import Ports, Secrets
 from penstock_gateway.domain.sources import SourceBook
 from penstock_gateway.domain.subscriptions import SubscriptionBook
 from penstock_gateway.handlers import TriggerDesk
-from penstock_gateway.http.following import FeedingFold
-from penstock_gateway.http.keyring import Keyring
 from penstock_gateway.http.reading import Reading
 from penstock_gateway.http.rebuilding import Rebuilding
 from penstock_gateway.http.streams import Streams
 from penstock_gateway.ports import WebhookSender
 from penstock_gateway.settings import GatewaySettings
+from penstock_gateway.supervisor.following import FeedingFold
+from penstock_gateway.supervisor.keyring import Keyring
 
 SOURCE = "penstock/gateway"
 

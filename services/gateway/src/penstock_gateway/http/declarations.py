@@ -14,7 +14,7 @@ from starlette.routing import Route
 from penstock_chassis.errors import Unavailable
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import StoredMessage
-from penstock_gateway.domain.declared import Declared, declared
+from penstock_gateway.domain.declared import VERBS, Declared, declared
 from penstock_gateway.domain.view import utc_text
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import CONFLICTS_MAX
@@ -85,7 +85,7 @@ async def show_declaration(request: Request) -> Response:
     context, namespace = context_of(request), namespace_of(request, writes=True)
     noun, name = _kind(request).noun(), name_of(request)
     at = moment(request, "at")
-    found = await _declared(context, Aggregate(namespace, noun, name), at)
+    found = await find_declared(context, Aggregate(namespace, noun, name), at)
     if found is None:
         when = f" at {utc_text(at)}" if at else ""
         hint = f"PUT /v1/{namespace}/{noun}/{name}/declaration declares it"
@@ -122,7 +122,7 @@ async def declare(request: Request) -> Response:
     aggregate, log = event.aggregate(namespace), context.ports.log
     for _ in range(CONFLICTS_MAX):
         head = await log.head([aggregate.filter])
-        found = await _declared(context, aggregate) if head else None
+        found = await find_declared(context, aggregate) if head else None
         if found is not None and found.event == event:
             return _standing(namespace, found)
         last = await log.head(["penstock.>"])
@@ -139,13 +139,13 @@ async def declare(request: Request) -> Response:
     raise Unavailable("others write to the same thing without pause; try again")
 
 
-async def _declared(
+async def find_declared(
     context: Context, aggregate: Aggregate, at: datetime | None = None
 ) -> Declared | None:
     """What stands of a thing, now or at a time."""
     log, (namespace, noun, id) = context.ports.log, aggregate
     stored: list[StoredMessage] = []
-    for verb in ("requested", "rejected"):
+    for verb in VERBS:
         stored += await log.read(f"penstock.{namespace}.{noun}.{verb}.{id}")
     stored.sort(key=lambda message: message.sequence)
     events = (_read(message) for message in stored if at is None or message.time <= at)

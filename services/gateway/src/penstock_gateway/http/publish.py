@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from penstock_chassis.ports import Appended
-from penstock_gateway.http.access import require_wish
+from penstock_gateway.http.access import principal_of, require_wish
 from penstock_gateway.http.answers import dump, json_response
 from penstock_gateway.http.appending import append_new, append_once
 from penstock_gateway.http.context import context_of, source_of
@@ -18,9 +18,11 @@ from penstock_gateway.http.parameters import json_object, namespace_of
 from penstock_gateway.http.preconditions import Precondition, precondition_of
 from penstock_gateway.http.problems import Problem
 from penstock_schemas import (
+    ADMIN,
     ANYONE,
     Event,
     InvalidEvent,
+    TriggerFireRequested,
     UnknownType,
     check_references,
     decode,
@@ -54,6 +56,9 @@ async def append_asked(
     where that was judged already, only where nothing has happened to the thing after `since`."""
     require_wish(request, event)
     _check_own(event, namespace)
+    if isinstance(event, TriggerFireRequested):
+        by_admin = principal_of(request).may(ADMIN, namespace)
+        event = event.model_copy(update={"by_admin": by_admin})
     context, key, source = context_of(request), key_of(request), source_of(request)
     condition = precondition_of(request) if since is None else Precondition(since)
     trace = request.headers.get("traceparent", "")

@@ -10,7 +10,7 @@ from penstock_gateway.domain.projected import Page, Query, Standing, page_of
 from penstock_gateway.domain.read_model import ALL, ReadModel
 from penstock_gateway.domain.view import Row
 from penstock_gateway.http.history import History
-from penstock_gateway.http.projector import Projector
+from penstock_gateway.supervisor.projector import Projector
 
 ROWS_AT_ONCE = 1000
 MARK_CANDIDATES_MAX = 16

@@ -16,7 +16,8 @@ from penstock_gateway.domain.projected import Comparison, Standing
 from penstock_gateway.domain.read_model import RowKey
 from penstock_gateway.domain.view import Row
 from penstock_gateway.errors import Superseded
-from penstock_gateway.http.projector import BATCH_EVENTS_MAX, CACHE_ROWS_MAX, Projector, batches
+from penstock_gateway.supervisor.batches import BATCH_EVENTS_MAX, batches
+from penstock_gateway.supervisor.projector import CACHE_ROWS_MAX, Projector
 
 LAG_EVENTS_MAX = BATCH_EVENTS_MAX
 """The live rows stand still once the rebuilt are as near as this."""

@@ -6,6 +6,7 @@ from typing import Any
 from penstock_chassis.message import Recorded
 from penstock_gateway.domain.view import UNKNOWN, Row, View, plain, refusal_text, utc_text
 from penstock_schemas import (
+    TriggerDeleted,
     TriggerFired,
     TriggerFireRequested,
     TriggerPauseRequested,
@@ -15,6 +16,7 @@ from penstock_schemas import (
     TriggerSkipped,
 )
 
+DELETED = "deleted"
 _RULES = (
     *("debounce", "batch", "cooldown_seconds", "throttle", "at_most_every_seconds"),
     *("concurrency", "cron"),
@@ -60,6 +62,10 @@ def _asked(row: Row, _: TriggerFireRequested, recorded: Recorded) -> Mapping[str
     return {"last_asked_at": utc_text(recorded.time)}
 
 
+def _deleted(row: Row, event: TriggerDeleted, _: Recorded) -> Mapping[str, Any]:
+    return {**dict.fromkeys(VIEW.columns), "status": DELETED, "reason": event.reason}
+
+
 def _fired(row: Row, event: TriggerFired, recorded: Recorded) -> Mapping[str, Any]:
     return {
         "fired": (row["fired"] or 0) + 1,
@@ -75,6 +81,8 @@ def _skipped(row: Row, event: TriggerSkipped, _: Recorded) -> Mapping[str, Any]:
 
 def _rejected(row: Row, event: TriggerRejected, _: Recorded) -> Mapping[str, Any]:
     reason = refusal_text(event)
+    if row["status"] == DELETED:  # asked of what is no more
+        return {"reason": reason}
     if event.request != row["request"] and row["request"] is not None:
         return {"refused": (row["refused"] or 0) + 1, "reason": reason}  # one firing of it
     if row["former"]:  # a change that is not valid: what stood before stands on
@@ -106,6 +114,7 @@ VIEW = View(
         TriggerPauseRequested: _paused,
         TriggerResumeRequested: _resumed,
         TriggerFireRequested: _asked,
+        TriggerDeleted: _deleted,
         TriggerFired: _fired,
         TriggerSkipped: _skipped,
         TriggerRejected: _rejected,

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from importlib.abc import InspectLoader
 from types import ModuleType
 
+from penstock_chassis import message
 from penstock_gateway.domain import (
     checkpoint,
     cron,
@@ -18,35 +19,45 @@ from penstock_gateway.domain import (
     endings,
     event_index,
     expression_cost,
+    expression_reach,
+    expressions,
     firing,
     judging,
     projected,
     read_model,
+    templates,
     timing,
     trigger_book,
     trigger_checks,
+    trigger_folding,
     view,
 )
 from penstock_gateway.domain.view import View
 from penstock_schemas import event_types
 
 DIGEST_BYTES = 12
+_CONTRACTS = ("envelope", "event", "names", "nouns.parts", "references", "roles", "subjects")
+_READING = (message, *(sys.modules[f"penstock_schemas.{name}"] for name in _CONTRACTS))
+"""What makes an event of a message, or refuses to."""
 _ROWS = (view, read_model, documents, event_index, projected)
 _TRIGGERS = (
     *(trigger_book, timing, firing, descent, judging, endings, cron),
-    *(trigger_checks, expression_cost, checkpoint),
+    *(trigger_folding, trigger_checks, templates, checkpoint, view),
+    *(expressions, expression_cost, expression_reach),
 )
 
 
 def rows_version(views: Iterable[View]) -> str:
     """The version of the rows of these views."""
     rules = {rule.__module__ for one in views for rule in one.rules.values()}
-    return _digest([*_ROWS, *_contracts(), *(sys.modules[name] for name in sorted(rules))])
+    return _digest(
+        [*_ROWS, *_READING, *_contracts(), *(sys.modules[name] for name in sorted(rules))]
+    )
 
 
 def triggers_version() -> str:
     """The version of the folded triggers."""
-    return _digest([*_TRIGGERS, *_contracts()])
+    return _digest([*_TRIGGERS, *_READING, *_contracts()])
 
 
 def _contracts() -> list[ModuleType]:

@@ -15,28 +15,26 @@ and what is older, it reads from the log itself.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar
 
 import structlog
 
 from penstock_chassis.errors import Unavailable
-from penstock_chassis.message import Recorded, read_recorded
+from penstock_chassis.message import Recorded
 from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.event_index import entry_of, message_mark
 from penstock_gateway.domain.projected import Batch, Standing
 from penstock_gateway.domain.read_model import Projection, RowKey
 from penstock_gateway.domain.view import Row
 from penstock_gateway.errors import Superseded
-from penstock_gateway.handlers.following import follows
 from penstock_gateway.ports import RowStore
-from penstock_schemas import SchemaError
+from penstock_gateway.supervisor.batches import BATCH_EVENTS_MAX, Item, batches
+from penstock_gateway.supervisor.resuming import follows
 
 T = TypeVar("T")
 
-BATCH_EVENTS_MAX = 500
-"""Messages of one transaction."""
 COMMIT_GAP_SECONDS = 0.02
 """Between two commits, unless a whole batch waits: what comes at once is written at once, but a
 stream of events is not a transaction each (measured: 0.4 ms of a core)."""
@@ -52,41 +50,6 @@ SETTLE_SECONDS_MAX = 10.0
 """How long a read waits for rows that are being made anew."""
 
 log = structlog.get_logger("penstock.gateway")
-
-
-class Item(NamedTuple):
-    """A message and the event in it, None where it is not readable."""
-
-    stored: StoredMessage
-    recorded: Recorded | None
-
-
-def read_item(stored: StoredMessage) -> Item:
-    """A message from the log."""
-    try:
-        return Item(stored, read_recorded(stored))
-    except SchemaError:
-        return Item(stored, None)
-
-
-async def batches(
-    log: EventLog, filters: Sequence[str], after: int, until: Callable[[], int]
-) -> AsyncGenerator[list[Item], None]:
-    """The log from `after` to `until()` (a sequence that the filters match), in batches."""
-    if after >= until():
-        return
-    batch: list[Item] = []
-    following = log.follow(filters, after=after)
-    async with aclosing(cast("AsyncGenerator[StoredMessage, None]", following)) as messages:
-        async for stored in messages:
-            done = stored.sequence >= until()
-            if stored.sequence <= until():
-                batch.append(read_item(stored))
-            if batch and (done or len(batch) == BATCH_EVENTS_MAX):
-                yield batch
-                batch = []
-            if done:
-                return
 
 
 class Projector:

@@ -7,7 +7,7 @@ from penstock_chassis.fold import Fold
 from penstock_chassis.message import Recorded
 from penstock_chassis.ports import EventLog, StoredMessage
 from penstock_gateway.domain.state import NOUNS, State, evolve
-from penstock_gateway.http.projector import Projector
+from penstock_gateway.supervisor.projector import Projector
 
 
 class FeedingFold(Fold[State]):
