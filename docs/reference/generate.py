@@ -100,7 +100,8 @@ _CATALOGUE = "../../schemas/catalog/README.md"
 def _settings() -> Iterator[str]:
     yield (
         f"# Settings\n\n{_NOTE} Every setting is an environment variable; values that are no text "
-        "are JSON. `penstock service run NAME --show-config` prints those in force."
+        "are JSON. `penstock service run NAME --show-config` and `penstock up --show-config` print "
+        "those in force, and where each comes from."
     )
     yield f"## Of every service\n\n{_variables(PlatformSettings)}"
     for name in installed_names():

@@ -1,4 +1,5 @@
-"""A second whole trainer beside a running platform, with a disk of its own: nothing runs twice."""
+"""A second whole trainer beside a running platform, with a disk of its own: nothing runs twice, and
+what is placed on a node is run by its trainer, whichever of them hears of it."""
 
 import asyncio
 import json
@@ -14,8 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock import AsyncClient
 from penstock_chassis.embedded import DataDir
 from penstock_chassis.platform import Platform, UpOptions, running_platform
+from penstock_schemas import JobRequested, Program, Resources
 
 sys.path.insert(0, str(Path(__file__).parent))
 from runs import double_runs, overlapping_runs, runs_below
@@ -25,6 +28,8 @@ WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 JOBS_MAX = 30
 """Jobs until both trainers have claimed one; each is claimed by either."""
+NODE_JOBS = 8
+"""Half of them on each node; half of those are told to the other node's trainer."""
 CANCEL_SECONDS_MAX = 30.0
 """Below the time after which the other trainer would answer for one that is gone."""
 WAITS = "import time\ntime.sleep(600)\n"
@@ -65,8 +70,8 @@ class Gateway:
 
 
 @asynccontextmanager
-async def second_trainer(platform: Platform, work: Path) -> AsyncIterator[None]:
-    """`penstock service run trainer` on the platform's bus, until it is ready."""
+async def second_trainer(platform: Platform, work: Path, nodes: str = "") -> AsyncIterator[None]:
+    """`penstock service run trainer` on the platform's bus, from when it is ready."""
     shared = platform.settings.model_dump(mode="python")
     environment = os.environ | {
         "PENSTOCK_NATS_URL": shared["nats_url"],
@@ -75,6 +80,7 @@ async def second_trainer(platform: Platform, work: Path) -> AsyncIterator[None]:
         "PENSTOCK_OBJECTS_SECRET_KEY": shared["objects_secret_key"].get_secret_value(),
         "PENSTOCK_OBJECTS_BUCKET": shared["objects_bucket"],
         "PENSTOCK_TRAINER_WORK_DIR": str(work),
+        "PENSTOCK_TRAINER_NODES": nodes,
         "PENSTOCK_LOG_JSON": "true",
     }
     log = work.with_suffix(".log")
@@ -133,3 +139,36 @@ async def test_two_trainers_with_disks_of_their_own_never_run_one_attempt_both(
             assert double_runs(runs) + overlapping_runs(runs) == []
             started = await gateway.events("job.started")
             assert len(runs) == len(started), json.dumps([str(run) for run in runs])
+
+
+async def test_trainers_of_different_nodes_run_all_that_is_placed_on_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"node": "left", "cpu": 2}, {"node": "right", "cpu": 2}]
+    monkeypatch.setenv("PENSTOCK_SCHEDULER_NODES", json.dumps(nodes))
+    monkeypatch.setenv("PENSTOCK_TRAINER_NODES", "left")
+    second = tmp_path / "second"
+    jobs = [f"short-{number}" for number in range(NODE_JOBS)]
+    services = ["scheduler", "trainer", "gateway"]
+    with DataDir.ephemeral() as directory:
+        async with (
+            running_platform(directory, UpOptions(services=services)) as platform,
+            AsyncExitStack() as closing,
+            second_trainer(platform, second, "right"),
+        ):
+            gateway = Gateway(platform, tmp_path)
+            closing.push_async_callback(gateway.close)
+            program = Program(command=("{python}", "-c", "import time; time.sleep(0.3)"))
+            async with AsyncClient(gateway.url) as client:
+                for job in jobs:
+                    whole = JobRequested(job=job, program=program, resources=Resources(cpu=2))
+                    await client.publish(whole)
+            for job in jobs:
+                await gateway.until("job.succeeded", job)
+            placed = {event["subject_id"]: event for event in await gateway.events("job.placed")}
+            nodes_of = {job: placed[job]["data"]["node"] for job in jobs}
+            assert set(nodes_of.values()) == {"left", "right"}, "one node got everything"
+            disks = {"left": directory.path / "work" / "trainer", "right": second}
+            for node, work in disks.items():
+                ran = {run.job for run in runs_below(work / "jobs")}
+                assert ran == {job for job in jobs if nodes_of[job] == node}

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,12 +31,27 @@ from penstock_chassis.embedded.portmemory import PortMemory
 from penstock_chassis.health import serve_health
 from penstock_chassis.runtime import ServiceHost
 from penstock_chassis.service import ServiceSpec
-from penstock_chassis.settings import PlatformSettings, ServiceSettings
+from penstock_chassis.settings import PlatformSettings, ServiceSettings, is_in_environment
 
 GATEWAY_PORT = 7360
 SERVING_PORT = 7361
 READY_SECONDS = 60.0
 PASSWORD_BYTES = 32
+SET_BY_PLATFORM = frozenset(
+    {
+        "secrets_key_file",
+        "nats_url",
+        "ephemeral",
+        "objects_endpoint",
+        "objects_access_key",
+        "objects_secret_key",
+        "objects_sync_dir",
+        "gateway_url",
+        "serving_url",
+    }
+)
+"""The settings that an embedded platform sets itself, whatever the environment says; of the first
+the environment's value counts where there is one."""
 ACCOUNTS_SECONDS = 0.5
 """So late a credential may count: between two looks at what was folded."""
 
@@ -180,30 +196,37 @@ def _platform_settings(
     ports = memory.resolve({role: port or None for role, port in asked.items()})
     memory.remember(ports)
     given = PlatformSettings()
-    return given.model_copy(
-        update={
-            "secrets_key_file": given.secrets_key_file or directory.secrets_key_file(),
-            "nats_url": nats.url,
-            "ephemeral": directory.is_ephemeral,
-            "objects_endpoint": objects.endpoint,
-            "objects_access_key": objects.access_key,
-            "objects_secret_key": SecretStr(objects.secret_key),
-            "objects_sync_dir": objects.data_dir,
-            "gateway_url": f"http://127.0.0.1:{ports['gateway']}",
-            "serving_url": f"http://127.0.0.1:{ports['serving']}",
-        }
-    )
+    update = {
+        "secrets_key_file": given.secrets_key_file or directory.secrets_key_file(),
+        "nats_url": nats.url,
+        "ephemeral": directory.is_ephemeral,
+        "objects_endpoint": objects.endpoint,
+        "objects_access_key": objects.access_key,
+        "objects_secret_key": SecretStr(objects.secret_key),
+        "objects_sync_dir": objects.data_dir,
+        "gateway_url": f"http://127.0.0.1:{ports['gateway']}",
+        "serving_url": f"http://127.0.0.1:{ports['serving']}",
+    }
+    assert update.keys() == SET_BY_PLATFORM, "`--show-config` tells whence each setting comes"
+    return given.model_copy(update=update)
 
 
 def _service_settings(
     spec: ServiceSpec[Any], settings: PlatformSettings, directory: DataDir, options: UpOptions
 ) -> ServiceSettings:
-    """The settings of a service of this platform: working folder and port are the platform's."""
-    given: dict[str, Any] = {"work_dir": directory.path / "work" / spec.name}
+    given = given_by_platform(spec, directory.path) | dict(options.overrides.get(spec.name, {}))
     urls = {"gateway": settings.gateway_url, "serving": settings.serving_url}
     if spec.name in urls:
-        given["port"] = int(urls[spec.name].rsplit(":", 1)[1])
-    return settings_for(spec, settings, given | dict(options.overrides.get(spec.name, {})))
+        given = {"port": int(urls[spec.name].rsplit(":", 1)[1])} | given
+    made = settings_for(spec, settings, given)
+    made.work_dir.expanduser().mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def given_by_platform(spec: ServiceSpec[Any], data_dir: Path) -> dict[str, Any]:
+    """What the embedded platform sets of a service, whatever the environment says; its port
+    beside that, where it has one, which is chosen at the start."""
+    return {"work_dir": data_dir / "work" / spec.name}
 
 
 def settings_for(
@@ -214,17 +237,18 @@ def settings_for(
     A field that has the name of a platform setting takes its value, unless the service's own
     variable is set.
     """
-    prefix = spec.settings.model_config.get("env_prefix", "")
-    shared = {
-        name
-        for name in set(type(platform).model_fields) & set(spec.settings.model_fields)
-        if f"{prefix}{name}".upper() not in os.environ
-    }
-    made: ServiceSettings = spec.settings(
-        **({name: getattr(platform, name) for name in shared} | dict(given))
-    )
-    made.work_dir.expanduser().mkdir(parents=True, exist_ok=True)
+    shared = {name: getattr(platform, name) for name in shared_with_platform(spec)}
+    made: ServiceSettings = spec.settings(**(shared | dict(given)))
     return made
+
+
+def shared_with_platform(spec: ServiceSpec[Any]) -> set[str]:
+    """The settings of a service that take the platform's value of the same name."""
+    return {
+        name
+        for name in set(PlatformSettings.model_fields) & set(spec.settings.model_fields)
+        if not is_in_environment(spec.settings, name)
+    }
 
 
 def _endpoints(

@@ -4,7 +4,9 @@ A service's own settings extend `ServiceSettings` under the prefix `PENSTOCK_<SE
 services share (where the bus and the object store are) has the prefix `PENSTOCK_`.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +81,40 @@ class PlatformSettings(AccessSettings):
     `penstock-chassis[otel]`); empty: traces are only propagated."""
 
 
-def show(settings: BaseSettings) -> dict[str, dict[str, Any]]:
-    """Each setting with its environment variable, value and meaning; secrets are masked, also
-    the passwords of URLs."""
-    prefix = settings.model_config.get("env_prefix", "")
+def show(
+    settings: BaseSettings, sources: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Each setting with its environment variable, value, source and meaning; secrets are masked,
+    also the passwords of URLs.
+
+    A source is `environment` or `default`, or what `sources` says of settings that come from
+    elsewhere: `option` (of the command) or `platform` (set by it for its services).
+    """
+    elsewhere = sources or {}
     values = settings.model_dump(mode="json")
     return {
         name: {
-            "variable": f"{prefix}{name}".upper(),
+            "variable": variable_of(type(settings), name),
             "value": _masked(values[name]),
+            "source": elsewhere.get(name) or _source(type(settings), name),
             "meaning": " ".join((field.description or "").split()),
         }
         for name, field in type(settings).model_fields.items()
     }
+
+
+def variable_of(settings: type[BaseSettings], name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def is_in_environment(settings: type[BaseSettings], name: str) -> bool:
+    """Whether the environment sets it; as pydantic reads it, in letters of either case."""
+    return variable_of(settings, name) in {variable.upper() for variable in os.environ}
+
+
+def _source(settings: type[BaseSettings], name: str) -> str:
+    return "environment" if is_in_environment(settings, name) else "default"
 
 
 def _masked(value: Any) -> Any:

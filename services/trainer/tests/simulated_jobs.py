@@ -27,8 +27,8 @@ def request(job: str, **details: object) -> JobRequested:
     return JobRequested.model_validate(values | details)
 
 
-def toy_scheduler(ports: SimPorts) -> Service:
-    """Places every job, and every failed one again, on one node."""
+def toy_scheduler(ports: SimPorts, node_of: Callable[[str], str] = lambda _: "n") -> Service:
+    """Places every job, and every failed one again; by default on one node."""
     requested: dict[str, int] = {}
 
     def evolve(state: dict[str, int], recorded: Recorded) -> dict[str, int]:
@@ -41,8 +41,10 @@ def toy_scheduler(ports: SimPorts) -> Service:
     def place(attempt: int, job: str, state: dict[str, int]) -> list[Event]:
         if state.get(job, 0) >= attempt:
             return []
-        place = JobPlaced(job=job, attempt=attempt, node="n", resources=Resources(), reason="free")
-        return [place]
+        node = node_of(job)
+        return [
+            JobPlaced(job=job, attempt=attempt, node=node, resources=Resources(), reason="free")
+        ]
 
     async def on_requested(message: Recorded) -> None:
         rule = partial(place, 1, message.event.id)

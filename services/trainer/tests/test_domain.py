@@ -27,6 +27,7 @@ from penstock_trainer.domain import (
     decide_claim,
     decide_end,
     decide_stop,
+    decide_waiting,
     evolve,
 )
 
@@ -74,6 +75,26 @@ def test_a_placed_attempt_is_claimed_once() -> None:
     assert decide_claim(history.state, message, "t") == [started(1)]
     history.add(started(1))
     assert decide_claim(history.state, message, "t") == []
+
+
+def test_what_waits_is_claimed_without_its_message_until_it_is_claimed_or_over() -> None:
+    history = History()
+    assert decide_waiting(history.state, "team", "a", "t") == []
+    history.add(placed(1))
+    assert history.state.waiting == {("team", "a")}
+    assert decide_waiting(history.state, "team", "a", "t") == [started(1)]
+    history.add(started(1))
+    assert history.state.waiting == set()
+    assert decide_waiting(history.state, "team", "a", "t") == []
+    (failed,) = history.end(1, BAD)
+    history.add(failed)
+    assert decide_waiting(history.state, "team", "a", "t") == []
+    history.add(placed(2))
+    history.add(preempted(2))
+    (given_up,) = decide_waiting(history.state, "team", "a", "t")
+    assert isinstance(given_up, JobFailed)
+    history.add(given_up)
+    assert history.state.waiting == history.state.claimed == set()
 
 
 def test_a_claim_says_whose_it_is_and_another_trainer_claims_nothing() -> None:

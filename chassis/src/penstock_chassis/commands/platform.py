@@ -20,6 +20,7 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0 or absent: a
 
 
 def up(
+    ctx: typer.Context,
     data_dir: DataDirOption = None,
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="A directory that is removed at the end.")
@@ -30,10 +31,14 @@ def up(
     objects_port: Port = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
     log_json: Annotated[bool | None, typer.Option("--log-json/--log-console")] = None,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print the settings in force and end.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Run the whole platform until Ctrl-C; started again on the same directory, it resumes."""
     from penstock_chassis.adapters.otlp import exported_traces  # noqa: PLC0415
+    from penstock_chassis.commands.configuration import of_platform, say_settings  # noqa: PLC0415
     from penstock_chassis.embedded import DataDir, EmbeddedError  # noqa: PLC0415
     from penstock_chassis.errors import ChassisError  # noqa: PLC0415
     from penstock_chassis.logs import configure_logs  # noqa: PLC0415
@@ -43,6 +48,10 @@ def up(
 
     if ephemeral and data_dir is not None:
         fail("--ephemeral and --data-dir exclude each other", "leave one of them out", 2)
+    if show_config:
+        sources = {name: _source(ctx, name) for name in ctx.params}
+        say_settings(of_platform(data_dir, ctx.params, sources), json_output=json_output)
+        return
     configure_logs(log_level, log_json)
     options = UpOptions(
         gateway_port=gateway_port or None,
@@ -93,6 +102,13 @@ def up(
         fail(str(error), "penstock doctor")
     except TimeoutError as error:
         fail(str(error), "run `penstock doctor`")
+
+
+def _source(ctx: typer.Context, parameter: str) -> str:
+    """Where a parameter's value comes from, in the words of `--show-config`."""
+    found = ctx.get_parameter_source(parameter)
+    known = {"COMMANDLINE": "option", "ENVIRONMENT": "environment"}
+    return known.get(found.name, "default") if found is not None else "default"
 
 
 def down(data_dir: DataDirOption = None) -> None:

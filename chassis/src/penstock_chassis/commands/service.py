@@ -13,26 +13,29 @@ def run(
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print the settings in force and end.")
     ] = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Run one service; where the bus and the store are comes from PENSTOCK_* variables."""
     from penstock_chassis.adapters.otlp import exported_traces  # noqa: PLC0415
+    from penstock_chassis.commands.configuration import of_service, say_settings  # noqa: PLC0415
     from penstock_chassis.commands.servers import STORE, SYNCED, ask_servers  # noqa: PLC0415
     from penstock_chassis.discovery import load_service  # noqa: PLC0415
     from penstock_chassis.errors import ChassisError  # noqa: PLC0415
     from penstock_chassis.logs import configure_logs  # noqa: PLC0415
     from penstock_chassis.platform import make_object_store, settings_for  # noqa: PLC0415
     from penstock_chassis.process import run_loop, run_service  # noqa: PLC0415
-    from penstock_chassis.settings import PlatformSettings, show  # noqa: PLC0415
+    from penstock_chassis.settings import PlatformSettings  # noqa: PLC0415
 
     try:
         spec = load_service(name)
     except ChassisError as error:
         fail(str(error), "penstock service ls", 3)
+    if show_config:
+        say_settings(of_service(spec), json_output=json_output)
+        return
     platform = PlatformSettings()
     settings = settings_for(spec, platform, {})
-    if show_config:
-        emit({"platform": show(platform), name: show(settings)})
-        return
+    settings.work_dir.expanduser().mkdir(parents=True, exist_ok=True)
     for answer in asyncio.run(ask_servers(platform)):
         hint = f"{answer.hint}; `penstock doctor --servers` looks again"
         if answer.ok or answer.what == SYNCED:

@@ -35,6 +35,7 @@ class Job:
     queued: bool = False
     refused: bool = False
     placed: JobPlaced | None = None
+    placed_cause: Cause | None = None
     started_attempt: int = 0
     started_cause: Cause | None = None
     started_trainer: str = ""
@@ -65,6 +66,11 @@ class Job:
         return 0 < self.attempt == self.started_attempt
 
     @property
+    def waiting(self) -> bool:
+        """Whether the current attempt waits for a trainer of its node to claim it."""
+        return self.attempt > 0 and not self.claimed
+
+    @property
     def stop_reason(self) -> str:
         """Why the current attempt should stop; empty where it should not."""
         if self.cancel_reason:
@@ -74,10 +80,12 @@ class Job:
 
 @dataclass
 class State:
-    """Every job by (namespace, job), and which of them have a claimed attempt now."""
+    """Every job by (namespace, job), and which of them have an attempt now: one that is claimed,
+    or one that waits to be."""
 
     jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
     claimed: set[tuple[str, str]] = field(default_factory=set)
+    waiting: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +112,18 @@ def evolve(state: State, recorded: Recorded) -> State:
             state.jobs[key] = Job(event, recorded.id)
     elif job is not None:
         after = state.jobs[key] = _after(job, event, recorded)
-        if after.claimed:
-            state.claimed.add(key)
-        else:
-            state.claimed.discard(key)
+        for keys, holds in ((state.claimed, after.claimed), (state.waiting, after.waiting)):
+            if holds:
+                keys.add(key)
+            else:
+                keys.discard(key)
     return state
 
 
 def _after(job: Job, event: Event, recorded: Recorded) -> Job:  # noqa: PLR0911 - a case an event
     match event:
         case JobPlaced() if job.placed is None or event.attempt > job.placed.attempt:
-            return replace(job, placed=event)
+            return replace(job, placed=event, placed_cause=recorded.cause)
         case JobStarted() if event.attempt > job.started_attempt:
             return replace(
                 job,
@@ -153,18 +162,25 @@ def decide_claim(state: State, message: Recorded, trainer: str) -> list[Event]:
     """Claim a placed attempt for `trainer`, once; where a stop was asked for, end it instead."""
     placed = message.event
     assert isinstance(placed, JobPlaced)
-    job = current(state, message.namespace, placed.job, placed.attempt)
-    if job is None or job.claimed:
+    if current(state, message.namespace, placed.job, placed.attempt) is None:
+        return []
+    return decide_waiting(state, message.namespace, placed.job, trainer)
+
+
+def decide_waiting(state: State, namespace: str, name: str, trainer: str) -> list[Event]:
+    """The same for the job's current attempt, whichever message told of it."""
+    job = state.jobs.get((namespace, name))
+    if job is None or job.placed is None or not job.waiting:
         return []
     if job.stop_reason:
         return [_stopped(job)]
-    return [JobStarted(job=placed.job, attempt=placed.attempt, node=placed.node, trainer=trainer)]
+    return [JobStarted(job=name, attempt=job.attempt, node=job.place, trainer=trainer)]
 
 
 def decide_stop(state: State, message: Recorded) -> list[Event]:
     """End a placed attempt that was asked to stop and never claimed: nothing runs."""
     job = state.jobs.get((message.namespace, message.event.id))
-    if job is None or not job.attempt or job.claimed or not job.stop_reason:
+    if job is None or not job.waiting or not job.stop_reason:
         return []
     return [_stopped(job)]
 

@@ -11,7 +11,8 @@ from penstock_trainer.supervisor import Supervisor
 async def on_job_placed(supervisor: Supervisor, message: Recorded) -> None:
     """Claim the attempt and see that it is tended, also where it was claimed before.
 
-    Where another trainer was faster, its claim is what the state says, and nothing is done.
+    Where another trainer was faster, its claim is what the state says, and nothing is done. What
+    is placed on another trainer's node, that one finds in the log (`Supervisor.adopt`).
     """
     assert isinstance(message.event, JobPlaced)
     if not supervisor.runs(message.event.node):

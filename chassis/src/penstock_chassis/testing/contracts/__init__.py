@@ -4,8 +4,8 @@ Subclass a suite in a test module that has a fixture `ports` (and, for objects, 
 
     class TestLog(EventLogContract): ...
 
-The tests are async and do not care whose time it is: leases are short, waiting is
-`asyncio.sleep`. For an implementation in virtual time decorate the subclass with
+The tests are async and do not care whose time it is: leases are short, and what happens is
+awaited, never slept for. For an implementation in virtual time decorate the subclass with
 `in_virtual_time`. Every test works in a namespace of its own, so one server serves them all.
 """
 

@@ -8,7 +8,10 @@ import pytest
 from penstock_chassis.errors import NotFound
 from penstock_chassis.ports import ConsumerSpec, Ports
 from penstock_chassis.testing.contracts.deliveries import (
+    LEASE_OVER_SECONDS,
     LEASE_SECONDS,
+    QUIET_SECONDS,
+    eventually,
     nothing_comes,
     spec,
     take,
@@ -35,7 +38,7 @@ class ConsumersContract(Suite):
     async def test_next_waits_for_a_message_to_come(self, ports: Ports, ns: str) -> None:
         subscription = await ports.consumers.open(spec(ns))
         waiting = asyncio.create_task(take(subscription, 1))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: ports.consumers.attended(ns))
         assert not waiting.done()
         appended = await ports.log.append([event(ns, "a", payload=b"{}")])
         (delivery,) = await waiting
@@ -53,20 +56,21 @@ class ConsumersContract(Suite):
     async def test_a_consumer_gets_what_matches_any_of_its_filters(
         self, ports: Ports, ns: str
     ) -> None:
-        for verb in ("requested", "started", "succeeded", "placed"):
+        for verb in ("requested", "started", "succeeded", "placed", "failed", "resumed"):
             await ports.log.append([event(ns, "a", verb)])
-        filters = tuple(f"penstock.{ns}.thing.{verb}.>" for verb in ("started", "placed"))
+        filters = tuple(
+            f"penstock.{ns}.thing.{verb}.>" for verb in ("resumed", "started", "placed")
+        )
         subscription = await ports.consumers.open(ConsumerSpec(ns, filters, LEASE_SECONDS))
-        taken = await take_all(subscription, 2)
-        assert [subject.split(".")[3] for subject in taken] == ["started", "placed"]
-        assert await nothing_comes(subscription, LEASE_SECONDS / 2)
+        taken = await take_all(subscription, 3)
+        assert [subject.split(".")[3] for subject in taken] == ["started", "placed", "resumed"]
         await subscription.close()
 
     async def test_what_was_acknowledged_never_comes_again(self, ports: Ports, ns: str) -> None:
         await ports.log.append(events(ns, 3))
         subscription = await ports.consumers.open(spec(ns))
         await take_all(subscription, 3)
-        assert await nothing_comes(subscription, 1.5 * LEASE_SECONDS)
+        assert await nothing_comes(subscription, LEASE_OVER_SECONDS)
         await subscription.close()
 
     async def test_an_opened_again_consumer_goes_on_where_it_was(
@@ -79,7 +83,7 @@ class ConsumersContract(Suite):
         await ports.log.append([event(ns, "later")])
         second = await ports.consumers.open(spec(ns, lease_seconds=2 * LEASE_SECONDS))
         assert aggregates(await take_all(second, 1)) == ["later"]
-        assert await nothing_comes(second, 0.2)
+        assert await nothing_comes(second, QUIET_SECONDS)
         await second.close()
 
     async def test_two_subscriptions_share_the_messages(self, ports: Ports, ns: str) -> None:
@@ -99,7 +103,7 @@ class ConsumersContract(Suite):
         await ports.log.append(events(ns, 5))
         subscription = await ports.consumers.open(spec(ns, lease_seconds=30.0, in_flight_max=2))
         held = await take(subscription, 2)
-        assert await nothing_comes(subscription, 0.3)
+        assert await nothing_comes(subscription, QUIET_SECONDS)
         await held[0].ack()
         (third,) = await take(subscription, 1)
         assert aggregates([third.message.subject]) == ["a2"]
@@ -112,8 +116,11 @@ class ConsumersContract(Suite):
         first, _ = await take(subscription, 2)
         assert await ports.consumers.pending(ns) == 3
         await first.ack()
-        await asyncio.sleep(0.2)  # acknowledgements are not answered
-        assert await ports.consumers.pending(ns) == 2
+
+        async def two_are_left() -> bool:
+            return await ports.consumers.pending(ns) == 2
+
+        await eventually(two_are_left)  # acknowledgements are not answered
         await subscription.close()
 
     async def test_an_unknown_consumer_is_not_found(self, ports: Ports, ns: str) -> None:
@@ -139,20 +146,22 @@ class ConsumersContract(Suite):
         subscription = await ports.consumers.open(spec(ns, lease_seconds=30.0))
         assert not await ports.consumers.attended(ns)
         waiting = asyncio.create_task(subscription.next(1))
-        await asyncio.sleep(0.2)  # a request to pull is not answered
-        assert await ports.consumers.attended(ns)
+        await eventually(lambda: ports.consumers.attended(ns))
         await ports.log.append(events(ns, 1))
         (held,) = await waiting
         assert await ports.consumers.attended(ns)
         await held.ack()
         await subscription.close()
-        await asyncio.sleep(0.2)
-        assert not await ports.consumers.attended(ns)
+
+        async def left_alone() -> bool:
+            return not await ports.consumers.attended(ns)
+
+        await eventually(left_alone)
 
     async def test_a_closed_subscription_ends_its_waiting_call(self, ports: Ports, ns: str) -> None:
         subscription = await ports.consumers.open(spec(ns))
         waiting = asyncio.create_task(subscription.next(1))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: ports.consumers.attended(ns))
         await subscription.close()
         async with asyncio.timeout(5.0):
             assert await waiting == []

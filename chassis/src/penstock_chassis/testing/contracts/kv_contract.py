@@ -2,15 +2,16 @@
 # ruff: noqa: D102 - the name of a test is its sentence
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from penstock_chassis.errors import Conflict
 from penstock_chassis.ports import Entry, KeyValue, Ports
+from penstock_chassis.testing.contracts.deliveries import eventually
 from penstock_chassis.testing.contracts.suite import Suite
 
 TTL_SECONDS = 1.0
-EXPIRED_SECONDS_MAX = 10.0
 WRITERS = 8
 
 
@@ -94,7 +95,7 @@ class KeyValuesContract(Suite):
         revision = await bucket.create("a", b"1")
         with pytest.raises(Conflict):
             await bucket.create("a", b"2")
-        await _expired(bucket, "a")
+        await eventually(_expired(bucket, "a"))
         assert await bucket.keys() == []
         with pytest.raises(Conflict):
             await bucket.update("a", b"2", revision)
@@ -103,19 +104,28 @@ class KeyValuesContract(Suite):
     async def test_writing_a_key_starts_its_time_anew(self, ports: Ports, ns: str) -> None:
         bucket = await ports.kv.bucket(ns, ttl_seconds=TTL_SECONDS)
         revision = await bucket.create("a", b"1")
-        for _ in range(4):
-            await asyncio.sleep(TTL_SECONDS / 2)
+        await bucket.create("witness", b"")
+        expired = _expired(bucket, "witness")
+
+        async def written_until_the_witness_expires() -> bool:
+            nonlocal revision
             revision = await bucket.update("a", b"1", revision)
+            return await expired()
+
+        await eventually(written_until_the_witness_expires)
         assert await bucket.get("a") == Entry("a", b"1", revision)
 
     async def test_keys_of_a_bucket_without_a_time_stay(self, ports: Ports, ns: str) -> None:
         bucket = await ports.kv.bucket(ns)
         await bucket.put("a", b"1")
-        await asyncio.sleep(2 * TTL_SECONDS)
+        witness = await ports.kv.bucket(f"{ns}b", ttl_seconds=TTL_SECONDS)
+        await witness.put("a", b"1")
+        await eventually(_expired(witness, "a"))
         assert await bucket.keys() == ["a"]
 
 
-async def _expired(bucket: KeyValue, key: str) -> None:
-    async with asyncio.timeout(EXPIRED_SECONDS_MAX):
-        while await bucket.get(key) is not None:  # noqa: ASYNC110 - a bucket tells nobody
-            await asyncio.sleep(0.1)
+def _expired(bucket: KeyValue, key: str) -> Callable[[], Awaitable[bool]]:
+    async def expired() -> bool:
+        return await bucket.get(key) is None
+
+    return expired

@@ -2,12 +2,14 @@
 # ruff: noqa: D102 - the name of a test is its sentence
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
 from penstock_chassis.errors import Unavailable
-from penstock_chassis.lease import LEASES_BUCKET, RENEWALS, Lease, held_lease, try_acquire
+from penstock_chassis.lease import LEASES_BUCKET, RENEWALS, TRIES, Lease, held_lease, try_acquire
 from penstock_chassis.ports import Entry, KeyValue, KeyValues, Ports
 from penstock_chassis.testing.contracts.deliveries import now
 from penstock_chassis.testing.contracts.suite import Suite
@@ -17,6 +19,11 @@ POLL_SECONDS = TTL_SECONDS / RENEWALS
 """How often somebody who waits for the lease asks."""
 SLACK_SECONDS = 0.5
 """For a real server: it expires keys on its own timer, and answers take time."""
+LIFETIME = RENEWALS + 1
+"""So many renewals, or tries to take the lease, fill more than its time."""
+SEEN_SECONDS_MAX = 10 * TTL_SECONDS
+
+Fate = Literal["done", "refused"]
 
 
 @dataclass
@@ -29,14 +36,30 @@ class Network:
     """Writes have their effect and give `Unavailable`."""
     silent: bool = False
     """No call is answered; each waits for ever and has no effect."""
+    _seen: Counter[tuple[str, Fate]] = field(default_factory=Counter)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def sees(self, times: int, call: str, fate: Fate) -> None:
+        """Wait for so many more calls of this fate; raises `TimeoutError`."""
+        wanted = self._seen[call, fate] + times
+        async with asyncio.timeout(SEEN_SECONDS_MAX), self._changed:
+            await self._changed.wait_for(lambda: self._seen[call, fate] >= wanted)
 
     async def passes(self, call: str) -> None:
         if self.silent:
             await asyncio.Event().wait()
         if call in self.refuses:
+            await self._see(call, "refused")
             raise Unavailable(f"{call} refused by the test")
 
-    def answer(self, revision: int) -> int:
+    async def _see(self, call: str, fate: Fate) -> None:
+        self._seen[call, fate] += 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def answer(self, call: str, revision: int) -> int:
+        """What the caller hears of a write that has had its effect."""
+        await self._see(call, "done")
         if self.loses_answers:
             raise Unavailable("answer lost by the test")
         return revision
@@ -55,15 +78,15 @@ class FarBucket:
 
     async def create(self, key: str, value: bytes) -> int:
         await self._network.passes("create")
-        return self._network.answer(await self._near.create(key, value))
+        return await self._network.answer("create", await self._near.create(key, value))
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         await self._network.passes("update")
-        return self._network.answer(await self._near.update(key, value, revision))
+        return await self._network.answer("update", await self._near.update(key, value, revision))
 
     async def put(self, key: str, value: bytes) -> int:
         await self._network.passes("put")
-        return self._network.answer(await self._near.put(key, value))
+        return await self._network.answer("put", await self._near.put(key, value))
 
     async def delete(self, key: str, revision: int) -> None:
         await self._network.passes("delete")
@@ -139,7 +162,7 @@ class LeasesContract(Suite):
         first = Holder(ports, ns, "first")
         token = await first.token()
         second = Holder(ports, ns, "second")
-        await asyncio.sleep(2 * TTL_SECONDS)
+        await first.network.sees(LIFETIME, "update", "done")
         assert first.believes
         assert not second.held.is_set()
         await first.end()
@@ -154,7 +177,7 @@ class LeasesContract(Suite):
         first = Holder(ports, ns, "first")
         token = await first.token()
         second = Holder(ports, ns, "second")
-        await asyncio.sleep(TTL_SECONDS)
+        await first.network.sees(RENEWALS, "update", "done")
         await first.die()
         died = now()
         assert await second.token() > token
@@ -176,9 +199,9 @@ class LeasesContract(Suite):
         token = await holder.token()
         for _ in range(3):
             holder.network.refuses = {"get", "update"}
-            await asyncio.sleep(0.4 * TTL_SECONDS)
+            await holder.network.sees(TRIES - 1, "update", "refused")
             holder.network.refuses = set()
-            await asyncio.sleep(0.6 * TTL_SECONDS)
+            await holder.network.sees(1, "update", "done")
         assert holder.believes
         bucket = await ports.kv.bucket(LEASES_BUCKET, ttl_seconds=TTL_SECONDS)
         assert await try_acquire(bucket, ns, "other") is None
@@ -192,9 +215,9 @@ class LeasesContract(Suite):
         holder = Holder(ports, ns, "holder")
         await holder.token()
         holder.network.loses_answers = True
-        await asyncio.sleep(0.5 * TTL_SECONDS)
+        await holder.network.sees(2, "update", "done")
         holder.network.loses_answers = False
-        await asyncio.sleep(2 * TTL_SECONDS)
+        await holder.network.sees(LIFETIME, "update", "done")
         assert holder.believes
         await holder.end()
 
@@ -219,7 +242,7 @@ class LeasesContract(Suite):
         first = Holder(ports, ns, "first")
         await first.token()
         second = Holder(ports, ns, "second")
-        await asyncio.sleep(TTL_SECONDS)
+        await first.network.sees(RENEWALS, "update", "done")
         cut_off = now()
         if how == "refused":
             first.network.refuses = {"get", "update"}
@@ -253,7 +276,7 @@ class LeasesContract(Suite):
     ) -> None:
         holder = Holder(ports, ns, "holder")
         holder.network.refuses = {"create"}
-        await asyncio.sleep(2 * TTL_SECONDS)
+        await holder.network.sees(LIFETIME, "create", "refused")
         assert not holder.held.is_set()
         holder.network.refuses = set()
         async with asyncio.timeout(POLL_SECONDS + SLACK_SECONDS):

@@ -8,9 +8,8 @@ import pytest
 
 from penstock_chassis.errors import NotFound
 from penstock_chassis.ports import Ports, StoredMessage
+from penstock_chassis.testing.contracts.deliveries import SOON_SECONDS, eventually
 from penstock_chassis.testing.contracts.suite import Suite, aggregates, event, events, everything
-
-SOON_SECONDS = 10.0
 
 
 class ReadingContract(Suite):
@@ -94,10 +93,14 @@ class ReadingContract(Suite):
     async def test_follow_begins_with_what_was_stored_at_a_time(
         self, ports: Ports, ns: str
     ) -> None:
-        await ports.log.append([event(ns, "early")])
-        await asyncio.sleep(0.05)
+        early = await ports.log.append([event(ns, "early")])
+        stored = (await ports.log.get(early.sequence)).time
+
+        async def later() -> bool:
+            return ports.clock.now() > stored
+
+        await eventually(later)
         second = await ports.log.append([event(ns, "second")])
-        await asyncio.sleep(0.05)
         await ports.log.append([event(ns, "third")])
         since = (await ports.log.get(second.sequence)).time
         following = ports.log.follow([everything(ns)], since=since)

@@ -1,10 +1,11 @@
 """The contract of deliveries that are not acknowledged: leases, delays, endings."""
 # ruff: noqa: D102 - the name of a test is its sentence
 
-import asyncio
+from dataclasses import replace
 
 from penstock_chassis.ports import Ports
 from penstock_chassis.testing.contracts.deliveries import (
+    LEASE_OVER_SECONDS,
     LEASE_SECONDS,
     nothing_comes,
     now,
@@ -33,7 +34,7 @@ class RedeliveryContract(Suite):
         assert second.message.sequence == first.message.sequence
         assert (first.deliveries, second.deliveries) == (1, 2)
         await second.ack()
-        assert await nothing_comes(subscription, 1.5 * LEASE_SECONDS)
+        assert await nothing_comes(subscription, LEASE_OVER_SECONDS)
         await subscription.close()
 
     async def test_a_late_acknowledgement_counts(self, ports: Ports, ns: str) -> None:
@@ -42,7 +43,7 @@ class RedeliveryContract(Suite):
         (first,) = await take(subscription, 1)
         await take(subscription, 1)
         await first.ack()
-        assert await nothing_comes(subscription, 1.5 * LEASE_SECONDS)
+        assert await nothing_comes(subscription, LEASE_OVER_SECONDS)
         await subscription.close()
 
     async def test_a_negative_acknowledgement_brings_it_again_after_its_delay(
@@ -73,7 +74,7 @@ class RedeliveryContract(Suite):
         subscription = await ports.consumers.open(spec(ns))
         (first,) = await take(subscription, 1)
         await first.term()
-        assert await nothing_comes(subscription, 1.5 * LEASE_SECONDS)
+        assert await nothing_comes(subscription, LEASE_OVER_SECONDS)
         assert await ports.consumers.pending(ns) == 0
         await subscription.close()
 
@@ -109,11 +110,16 @@ class RedeliveryContract(Suite):
     async def test_what_comes_again_comes_before_what_is_new(self, ports: Ports, ns: str) -> None:
         await ports.log.append([event(ns, "old")])
         subscription = await ports.consumers.open(spec(ns))
+        longer = await ports.consumers.open(
+            replace(spec(ns), name=f"{ns}b", lease_seconds=LEASE_OVER_SECONDS)
+        )
         await take(subscription, 1)
-        await asyncio.sleep(1.3 * LEASE_SECONDS)
+        for _ in range(2):  # when it comes again by the longer lease, the other is over
+            await take(longer, 1)
         await ports.log.append([event(ns, "new")])
         assert aggregates(await take_all(subscription, 2)) == ["old", "new"]
-        await subscription.close()
+        for opened in (subscription, longer):
+            await opened.close()
 
     async def test_deliveries_are_counted_for_each_message(self, ports: Ports, ns: str) -> None:
         await ports.log.append([event(ns, "a")])

@@ -1,6 +1,10 @@
 """Tends the attempts that this trainer claimed, in this life or an earlier one, to their end.
 
-Two trainers may read one log and serve the same nodes. Which of them starts an attempt is what
+Several trainers may read one log, and serve the same nodes or others. They share one consumer, so
+that a message may reach a trainer that does not serve its node: nothing rests on having been given
+it. Each looks in the log, again and again, for what waits on its nodes and for what is its own.
+
+Which of them starts an attempt is what
 `job.started` says, the guarded append that only one of them can make; it names the launcher's
 identity. So an attempt is started by the launchers of one identity alone, and at most once there.
 
@@ -24,6 +28,7 @@ from penstock_trainer.domain import (
     current,
     decide_abandoned,
     decide_end,
+    decide_waiting,
     is_abandoned,
 )
 from penstock_trainer.errors import InvalidAttempt, NotYetGone, Superseded
@@ -35,7 +40,7 @@ from penstock_trainer.supervisor.staging import Staging
 POLL_SECONDS = 0.5
 """Between two looks at an attempt's metrics."""
 LOOK_SECONDS = 1.0
-"""Between two looks at the claims in the log: some messages reach another trainer alone."""
+"""Between two looks at the attempts in the log: some messages reach another trainer alone."""
 NOT_GONE_SECONDS = 1.0
 BACKOFF_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0
@@ -102,21 +107,37 @@ class Supervisor:
     async def adopt(self) -> None:
         """Background work: tend what was claimed in an earlier life, then look again and again.
 
-        The trainers share one consumer: that a job should stop may be delivered to another one,
-        and a claim whose append was not answered is only seen in the log.
+        That a job was placed or should stop may be delivered to another trainer, and a claim whose
+        append was not answered is only seen in the log.
         """
         swept = False
         while True:
-            for namespace, name in tuple(self.desk.fold.state.claimed):
+            state = self.desk.fold.state
+            looks = [(self._claim, key) for key in state.waiting]
+            looks += [(self._look, key) for key in state.claimed]
+            for look, key in looks:
                 try:
-                    await self._look(namespace, name)
+                    await look(*key)
                 except Exception as error:  # noqa: BLE001 - one job's error, tried again
-                    log.warning("look", job=f"{namespace}/{name}", error=repr(error))
+                    log.warning("look", job="/".join(key), error=repr(error))
             if not swept:
                 swept = True
                 await self._sweep()
             await self._end_what_is_over()
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _claim(self, namespace: str, name: str) -> None:
+        """Claim an attempt that waits on a node of this trainer, as if its message had come here;
+        where it should stop, end it."""
+        job = self.desk.fold.state.jobs[namespace, name]
+        if not job.waiting or not self.runs(job.place):
+            return
+        trainer = await self.identity()
+        cause = job.cancel_cause or job.placed_cause
+        assert cause is not None
+        await self.desk.decide(cause, lambda state: decide_waiting(state, namespace, name, trainer))
+        await self.desk.settle()
+        self.tend(namespace, name)
 
     async def _look(self, namespace: str, name: str) -> None:
         """Tend and stop what is this trainer's; end what is cancelled and nobody's any more."""
