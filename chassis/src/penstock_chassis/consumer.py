@@ -10,6 +10,7 @@ delivery by what its handler said (see `penstock_chassis.errors`):
     Reject            dead letter with the reason, then terminate
     anything else     redeliver with back-off; dead letter after `TRIES_MAX` such failures
     cancelled         nothing: the lease runs out and the message comes again
+    the process died  likewise; dead letter after some deaths in a row (see `deaths.py`)
 
 A dead letter is durable before its message is terminated. Failures are counted in memory, since
 the bus counts deliveries of any reason: a new process begins to count anew. Nothing here knows NATS
@@ -20,10 +21,13 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Literal
 
 import structlog
 
+from penstock_chassis.deaths import Deaths
 from penstock_chassis.errors import ChassisError, Reject, Retry, Unavailable
 from penstock_chassis.metrics import DEAD_LETTERS
 from penstock_chassis.ports import DeadLetter, DeadLetters, Delivery, Subscription
@@ -43,7 +47,11 @@ DRAIN_SECONDS = 20.0
 TRACEBACK_LENGTH_MAX = 8192
 RETRY_MIN_SECONDS = 0.01
 DELIVERIES_MAX = 10_000
-"""Deliveries of a message in all, whatever they end with but an acknowledgement."""
+"""Deliveries of a message in all, before one that fails or waits for something is the last. A
+server that is away is waited for however long."""
+REMEMBERED_MAX = 4096
+"""Messages put back that are remembered; another replica may end one, and nobody tells. Far more
+than a consumer may have unacknowledged at a time, so that what is forgotten came to an end."""
 
 log = structlog.get_logger("penstock.consumer")
 
@@ -52,6 +60,14 @@ def backoff_seconds(deliveries: int) -> float:
     """The delay before delivery number `deliveries + 1`: doubling, bounded."""
     doublings = min(deliveries - 1, BACKOFF_DOUBLINGS_MAX)
     return min(BACKOFF_FIRST_SECONDS * 2.0**doublings, BACKOFF_MAX_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """A message that is to come again: failed tries, and the number of its last delivery here."""
+
+    failures: int
+    deliveries: int
 
 
 class ConsumerLoop:
@@ -67,6 +83,7 @@ class ConsumerLoop:
         serial: Literal["aggregate", "all"] = "aggregate",
         concurrency: int = 16,
         lease_seconds: float = 30.0,
+        deaths: Deaths | None = None,
     ) -> None:
         if lease_seconds <= 0 or concurrency < 1:
             raise ValueError("lease_seconds must be above 0 and concurrency at least 1")
@@ -82,8 +99,9 @@ class ConsumerLoop:
         self._queues: dict[str, deque[Delivery]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._extender: asyncio.Task[None] | None = None
-        self._failures: dict[int, int] = {}
-        """Failed tries by sequence, of messages that will come again."""
+        self._deaths = deaths
+        self._put_back: dict[int, PutBack] = {}
+        """By sequence, the newest last."""
         self._held = 0
         self._freed = asyncio.Event()
         self._draining = False
@@ -167,25 +185,44 @@ class ConsumerLoop:
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
-            await self._dispatch(delivery)
+            async with self._recorded(delivery):
+                await self._dispatch(delivery)
         except Retry as retry:
-            await self._again(delivery, retry.after_seconds, str(retry))
+            if delivery.deliveries >= DELIVERIES_MAX:
+                await self._bury(delivery, f"gave up waiting: {retry}", "")
+            else:
+                await self._again(delivery, retry.after_seconds)
         except Unavailable as error:
             log.warning("a server is away", service=self._service, error=str(error))
-            await self._again(delivery, backoff_seconds(delivery.deliveries), str(error))
+            await self._again(delivery, backoff_seconds(delivery.deliveries))
         except Reject as reject:
             await self._bury(delivery, str(reject), "")
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed try
             await self._failed(delivery, error)
         else:
-            self._failures.pop(delivery.message.sequence, None)
+            self._put_back.pop(delivery.message.sequence, None)
             await self._end(delivery.ack())
 
-    async def _again(self, delivery: Delivery, after_seconds: float, reason: str) -> None:
-        if delivery.deliveries >= DELIVERIES_MAX:
-            await self._bury(delivery, f"gave up waiting: {reason}", "")
-        else:
-            await self._end(delivery.nak(max(after_seconds, RETRY_MIN_SECONDS)))
+    def _recorded(self, delivery: Delivery) -> AbstractAsyncContextManager[None]:
+        """A record of the handling, where it is not known how the last one ended."""
+        last = self._put_back.get(delivery.message.sequence)
+        known = delivery.deliveries == (last.deliveries + 1 if last is not None else 1)
+        if known or self._deaths is None:
+            return nullcontext()
+        return self._deaths.recorded(delivery.message.sequence)
+
+    def _failures(self, delivery: Delivery) -> int:
+        last = self._put_back.get(delivery.message.sequence)
+        return last.failures if last is not None else 0
+
+    async def _again(self, delivery: Delivery, after_seconds: float, *, failed: int = 0) -> None:
+        sequence = delivery.message.sequence
+        put_back = PutBack(self._failures(delivery) + failed, delivery.deliveries)
+        self._put_back.pop(sequence, None)
+        self._put_back[sequence] = put_back
+        if len(self._put_back) > REMEMBERED_MAX:
+            del self._put_back[next(iter(self._put_back))]
+        await self._end(delivery.nak(max(after_seconds, RETRY_MIN_SECONDS)))
 
     async def _end(self, ending: Awaitable[None]) -> None:
         """Say how a delivery ended. Where that is lost, the message merely comes again."""
@@ -196,8 +233,7 @@ class ConsumerLoop:
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_LENGTH_MAX:]
-        failures = self._failures.get(delivery.message.sequence, 0) + 1
-        self._failures[delivery.message.sequence] = failures
+        failures = self._failures(delivery) + 1
         last = failures >= TRIES_MAX or delivery.deliveries >= DELIVERIES_MAX
         log.error(
             "handler failed",
@@ -213,7 +249,7 @@ class ConsumerLoop:
         if last:
             await self._bury(delivery, f"failed {failures} times: {error!r}", trace)
         else:
-            await self._end(delivery.nak(backoff_seconds(failures)))
+            await self._again(delivery, backoff_seconds(failures), failed=1)
 
     async def _bury(self, delivery: Delivery, reason: str, trace: str) -> None:
         message = delivery.message
@@ -234,6 +270,6 @@ class ConsumerLoop:
             log.exception("dead letter not stored", sequence=message.sequence, error=repr(error))
             await self._end(delivery.nak(BACKOFF_MAX_SECONDS))
             return
-        self._failures.pop(message.sequence, None)
+        self._put_back.pop(message.sequence, None)
         DEAD_LETTERS.labels(self._service).inc()
         await self._end(delivery.term())

@@ -99,6 +99,8 @@ class Decider(Generic[S]):
                     id=id,
                     now=now,
                     guard=guard,
+                    # The present span tells the story of `cause`; a draft with a cause of its own
+                    # goes on with the trace that this one came by.
                     traceparent=traceparent if draft.cause in (None, cause) else None,
                 )
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
+from penstock_chassis.deaths import Deaths
 from penstock_chassis.dispatch import Dispatcher
 from penstock_chassis.fold import Fold
 from penstock_chassis.message import Recorded
@@ -119,6 +120,7 @@ class ServiceRunner:
                     serial=self.service.serial,
                     concurrency=self.service.concurrency,
                     lease_seconds=self.service.lease_seconds,
+                    deaths=Deaths(self.service.name, self.ports.kv),
                 )
                 tasks.append(asyncio.create_task(self._loop.run()))
             self.ready.set()

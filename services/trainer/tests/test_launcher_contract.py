@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from penstock_schemas import is_name
 from penstock_trainer.errors import NotYetGone, Superseded
-from penstock_trainer.ports import NAME, AttemptId, AttemptState
+from penstock_trainer.ports import AttemptId, AttemptState
 
 WATCH_SECONDS = 20.0
 
@@ -29,7 +30,7 @@ async def test_an_attempt_that_was_never_started_is_absent(rig):
 async def test_its_identity_is_a_name_that_stays_the_same(rig):
     first = await rig.launcher.identity()
     await rig.launcher.start(rig.spec())
-    assert NAME.fullmatch(first)
+    assert is_name(first)
     assert await rig.launcher.identity() == first
 
 

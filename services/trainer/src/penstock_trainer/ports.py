@@ -20,16 +20,15 @@ Every method may be called again after a crash or a cancellation, with the same 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple, Protocol
 
+from penstock_schemas import is_name
 from penstock_trainer.errors import InvalidAttempt
 
-NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 RESERVED_PREFIX: Final = "PENSTOCK_"
 DEFAULT_GRACE_SECONDS: Final = 30.0
 MAX_GRACE_SECONDS: Final = 86_400.0
@@ -48,7 +47,7 @@ class AttemptId:
     def __post_init__(self) -> None:
         for name in ("namespace", "job"):
             value = getattr(self, name)
-            if not NAME.fullmatch(value):
+            if not is_name(value):
                 raise InvalidAttempt(
                     f"{name} {value!r} is not a name: use a-z, 0-9 and '-', at most 63 characters"
                 )

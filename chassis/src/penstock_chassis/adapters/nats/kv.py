@@ -92,11 +92,17 @@ class NatsKeyValues:
 
     async def bucket(self, name: str, *, ttl_seconds: float = 0.0) -> NatsKeyValue:
         """See `KeyValues.bucket`."""
+        try:
+            return NatsKeyValue(await self._bucket(name, ttl_seconds))
+        except (NatsError, OSError) as error:
+            raise Unavailable(repr(error)) from error
+
+    async def _bucket(self, name: str, ttl_seconds: float) -> NatsBucket:
         jetstream = self._client.jetstream()
         try:
-            bucket = await jetstream.key_value(name)
+            return await jetstream.key_value(name)
         except BucketNotFoundError:
-            bucket = await jetstream.create_key_value(
+            return await jetstream.create_key_value(
                 KeyValueConfig(
                     bucket=name,
                     history=1,
@@ -105,6 +111,3 @@ class NatsKeyValues:
                     replicas=self._replicas,
                 )
             )
-        except (NatsError, OSError) as error:
-            raise Unavailable(repr(error)) from error
-        return NatsKeyValue(bucket)

@@ -14,23 +14,21 @@ import httpx
 from penstock.client.address import DEFAULT_NAMESPACE, NAMESPACE_VARIABLE, find_address, state_dir
 from penstock.client.aio import applying
 from penstock.client.aio.access import AsyncCredentials, AsyncMembers, AsyncTokens
+from penstock.client.aio.deadletters import AsyncDeadLetters
+from penstock.client.aio.doors import AsyncSecrets, AsyncSources, AsyncSubscriptions
 from penstock.client.aio.effects import Handler, chunks
 from penstock.client.aio.events import AsyncEventLog
 from penstock.client.aio.noun import AsyncNoun
 from penstock.client.aio.nouns import (
     AsyncDatasets,
-    AsyncDeadLetters,
     AsyncEndpoints,
     AsyncExperiments,
     AsyncJobs,
     AsyncModels,
-    AsyncSecrets,
-    AsyncSources,
-    AsyncSubscriptions,
-    AsyncTriggers,
 )
 from penstock.client.aio.projections import AsyncProjections
 from penstock.client.aio.transport import AsyncTransport
+from penstock.client.aio.triggers import AsyncTriggers
 from penstock.client.aio.worker import AsyncWorker
 from penstock.client.changes import Change
 from penstock.client.documents import Declaration

@@ -21,23 +21,21 @@ from penstock.client.matching import server_type, wanted
 from penstock.client.records import Published, RecordedEvent
 from penstock.client.sync import applying
 from penstock.client.sync.access import Credentials, Members, Tokens
+from penstock.client.sync.deadletters import DeadLetters
+from penstock.client.sync.doors import Secrets, Sources, Subscriptions
 from penstock.client.sync.effects import Handler, chunks
 from penstock.client.sync.events import EventLog
 from penstock.client.sync.noun import Noun
 from penstock.client.sync.nouns import (
     Datasets,
-    DeadLetters,
     Endpoints,
     Experiments,
     Jobs,
     Models,
-    Secrets,
-    Sources,
-    Subscriptions,
-    Triggers,
 )
 from penstock.client.sync.projections import Projections
 from penstock.client.sync.transport import Transport
+from penstock.client.sync.triggers import Triggers
 from penstock.client.sync.worker import Worker
 from penstock.client.timing import Deadline
 

@@ -17,6 +17,9 @@ MILLI = 1000
 """Thousandths in a CPU core."""
 DEFAULT_QUEUE = "default"
 """The queue that every namespace has without asking for it."""
+ANSWERED_MAX = 32
+"""Requests remembered under the id of one job. One that comes again after so many others under its
+id would be judged anew."""
 
 Key = tuple[str, str]
 """Namespace, and the id of a job or the name of a queue."""
@@ -63,10 +66,6 @@ def quota(cpu: float | None, gpu: int | None) -> "Quota":
 def _milli(cpu: float) -> float:
     """Thousandths of a core, without the noise of binary fractions (1.1 cores are 1100)."""
     return round(cpu * MILLI, 6)
-
-
-ANSWERED_MAX = 32
-"""Requests remembered under the id of one job. A redelivery is a matter of seconds."""
 
 
 @dataclass(frozen=True, slots=True)
