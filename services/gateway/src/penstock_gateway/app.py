@@ -6,6 +6,7 @@ from functools import partial
 
 from penstock_chassis.adapters.access import account_fold, make_bearers
 from penstock_chassis.consumer import ConsumerLoop, Dispatch
+from penstock_chassis.deaths import Deaths
 from penstock_chassis.decider import Decider
 from penstock_chassis.fold import Fold
 from penstock_chassis.ports import ConsumerSpec, Ports
@@ -168,6 +169,7 @@ async def _consume(ports: Ports, spec: ConsumerSpec, dispatch: Dispatch) -> None
         ports.dead_letters,
         serial="all",
         lease_seconds=spec.lease_seconds,
+        deaths=Deaths(spec.name, ports.kv),
     ).run()
 
 
