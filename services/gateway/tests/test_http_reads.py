@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncio
 import pytest
 
 from penstock_chassis.message import Cause
@@ -16,6 +17,9 @@ JOB = "0190c2a4-7b1e-7c30-8f00-00000000a001"
 
 async def test_the_platform_tells_where_it_is(api: Any) -> None:
     sequence = await api.append("queue.requested")
+    async with asyncio.timeout(10):
+        while not await api.ports.consumers.attended("gateway"):
+            await asyncio.sleep(0)  # it asks for its first message in a turn of its own
     found = await api.get("/v1/platform")
     assert found["position"] == sequence
     assert found["serving_url"] == "http://127.0.0.1:7361"
