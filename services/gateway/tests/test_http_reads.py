@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import asyncio
 import pytest
 
 from penstock_chassis.message import Cause
@@ -12,14 +11,14 @@ from penstock_gateway.domain.read_model import RowKey
 from penstock_gateway.nouns import VIEWS
 from penstock_schemas import DatasetRegistered, Lineage, QueueRequested
 
+from .test_http_triggers import judged
+
 JOB = "0190c2a4-7b1e-7c30-8f00-00000000a001"
 
 
 async def test_the_platform_tells_where_it_is(api: Any) -> None:
     sequence = await api.append("queue.requested")
-    async with asyncio.timeout(10):
-        while not await api.ports.consumers.attended("gateway"):
-            await asyncio.sleep(0)  # it asks for its first message in a turn of its own
+    await judged(api)
     found = await api.get("/v1/platform")
     assert found["position"] == sequence
     assert found["serving_url"] == "http://127.0.0.1:7361"
