@@ -4,12 +4,17 @@
 PYTHON ?= python3
 ARGS ?=
 NAME ?= bus
+# A worker a core, four at most: each may run a whole demo (1 GB). `ARGS="-n 0"` runs one by one.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard schemas/pyproject.toml chassis/pyproject.toml sdk/pyproject.toml services/*/pyproject.toml)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
+# Set in many containers; with it each of the hundreds of processes that the tests and the platform
+# start compiles its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-long test-cluster lint types imports format bench catalog reference constraints setup clean
 
@@ -17,7 +22,7 @@ demo: .venv/.stamp-run            ## the whole lifecycle on real flights, then a
 	$(BIN)/python examples/flights/demo.py $(ARGS)
 
 test: .venv/.stamp-dev            ## every test but the long ones
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(PARALLEL) $(ARGS)
 
 test-long: .venv/.stamp-dev       ## chaos runs and many seeds
 	$(BIN)/python -m pytest -m long --sim-seeds 500 --timeout 3600 $(ARGS)
@@ -36,7 +41,7 @@ format: .venv/.stamp-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.stamp-dev           ## make bench NAME=bus|platform|demo|gateway|webhooks_out
+bench: .venv/.stamp-dev           ## make bench NAME=bus|platform|demo|gateway|webhooks_out|webhooks_mlflow
 	$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 catalog: .venv/.stamp-dev         ## regenerate schemas/catalog from the contracts

@@ -2,9 +2,8 @@
 
 The receiver is a process of its own that answers 204 and notes when. The bound is the same bodies
 posted to it by httpx, as many at a time, signed, without any platform in between; both run in
-turns, three times, in the same run. Then the receiver is away while ten events happen: MLflow's
-webhooks deliver none of them later (measured by hand with MLflow 3.17.2; not repeated here, since
-that would install it); here all of them must arrive.
+turns, three times, in the same run. Then the receiver is away while ten events happen, and all of
+them must arrive; `webhooks_mlflow` asks the same of MLflow.
 """
 
 import argparse

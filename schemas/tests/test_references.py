@@ -16,13 +16,13 @@ from penstock_schemas import (
 
 REF = {"uri": "s3://penstock/vision/blake3/9f/9f", "digest": "blake3:" + "9f" * 32, "size_bytes": 1}
 NAMING = {
-    "dataset.registered": {"manifest"},
-    "features.requested": {"repository"},
-    "job.requested": {"program.source", "inputs.data"},
-    "experiment.requested": {"program.source", "inputs.data"},
-    "job.succeeded": {"output"},
-    "model.registered": {"artifact"},
-    "promotion.requested": {"gate.program.source", "gate.inputs.data"},
+    "dataset.registered": ["manifest"],
+    "features.requested": ["repository"],
+    "job.requested": ["program.source", "inputs.data"],
+    "experiment.requested": ["program.source", "inputs.data"],
+    "job.succeeded": ["output"],
+    "model.registered": ["artifact"],
+    "promotion.requested": ["gate.program.source", "gate.inputs.data"],
 }
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,7 +22,8 @@ from typing import Any
 
 import httpx
 
-from penstock_chassis.embedded import DataDir, Endpoints
+from penstock_chassis.embedded import DataDir, Endpoints, loopback
+from penstock_chassis.embedded.portmemory import PortMemory
 
 sys.path.insert(0, str(Path(__file__).parent))
 from runs import Run, runs_below
@@ -38,6 +40,8 @@ READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 GLANCE_SECONDS = 0.3
 PAGE = 500
+TLS = ssl.create_default_context()
+"""Made once: httpx would read all certificates anew for each of thousands of requests."""
 NOUNS = (
     *("dataset", "features", "job", "experiment", "trial", "model", "promotion"),
     *("endpoint", "rollout", "trigger", "webhook", "source", "secret", "subscription"),
@@ -66,6 +70,9 @@ class ChaosRun:
 
     def __post_init__(self) -> None:
         self.directory = self.work / "data"
+        # Not the usual ports: another platform of this machine may take those while ours is killed.
+        ports = zip(("gateway", "serving"), loopback.choose(2), strict=True)
+        PortMemory(DataDir(self.directory).run / "http-ports.json").remember(dict(ports))
         self._platform: subprocess.Popen[bytes] | None = None
 
     def play(self) -> int:
@@ -176,7 +183,8 @@ class ChaosRun:
         return letters
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
-        answer = httpx.get(f"{self.endpoints().gateway_url}{path}", params=query, timeout=30)
+        url = f"{self.endpoints().gateway_url}{path}"
+        answer = httpx.get(url, params=query, timeout=30, verify=TLS)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

@@ -128,6 +128,7 @@ async def test_it_is_closed_to_everyone_without_the_key_and_to_the_network(
         assert {address for address, _ in addresses} == {"127.0.0.1"}
         environment = environment_of(pid)
         assert b"GOMEMLIMIT=384MiB" in environment
+        assert b"GOGC=25" in environment
     credentials = directory.objects / "credentials.json"
     assert credentials.stat().st_mode & 0o777 == 0o600
     assert server.secret_key not in (directory.logs / "weed.log").read_text()

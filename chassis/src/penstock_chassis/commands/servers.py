@@ -108,7 +108,9 @@ async def _connect(url: str) -> "Client":
         async with asyncio.timeout(2 * CONNECT_SECONDS):
             return await connect(**(connection_options(url, "penstock-doctor") | once))
     except Exception as error:
-        reason = problems[-1] if problems else error
+        # A server that refuses says so and closes, and the closing may be heard of as well.
+        said = [problem for problem in problems if not isinstance(problem, OSError)]
+        reason = [error, *problems, *said][-1]
         raise Unavailable(str(reason) or type(reason).__name__) from error
 
 

@@ -17,6 +17,10 @@ from penstock_chassis.embedded import loopback
 
 GO_MEMORY_LIMIT = "384MiB"
 """Unlimited, the heap grows to 800 MB and stays; at 256 MiB throughput collapses."""
+GO_GARBAGE_PERCENT = "25"
+"""How much garbage the heap may hold, of what lives in it (Go's default: 100). Measured: 90 MB of
+its own at most instead of 145 while 45 MB of objects of 4 KB to 2.5 MB are written; after 256 MB
+written and read 75 MB instead of 270; 7 % more processor time, no fewer MB/s."""
 CONCURRENT_UPLOAD_LIMIT_MB = 64
 VOLUME_SIZE_LIMIT_MB = 1024
 MAX_VOLUMES = 4_096
@@ -129,6 +133,7 @@ def environment(
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "GOMEMLIMIT": GO_MEMORY_LIMIT,
+        "GOGC": GO_GARBAGE_PERCENT,
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
     }
