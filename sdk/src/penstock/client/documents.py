@@ -192,8 +192,8 @@ def _checked(located: Located, file: str, folder: Path) -> tuple[Declaration | N
     elif lives_in_itself(cls):
         if namespace not in (None, document.get("name")):
             at = located.line_of(("namespace",))
-            wrong = f"a {kind} lives in itself"
-            problems.append(Problem(at, ("namespace",), wrong, "leave it out"))
+            fault = f"a {kind} lives in itself"
+            problems.append(Problem(at, ("namespace",), fault, "leave it out"))
         namespace = document.get("name")
     uploads: list[Upload] = []
     document = _with_placeholders(document, (), folder, located, uploads, problems)

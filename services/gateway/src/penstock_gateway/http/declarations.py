@@ -7,6 +7,7 @@ and not even that where it says what stands already.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -138,9 +139,7 @@ async def find_declared(context: Context, aggregate: Aggregate) -> Declared | No
     return (await _standing(context, aggregate)).declared
 
 
-async def _standing(
-    context: Context, aggregate: Aggregate, at: datetime | None = None
-) -> Standing:
+async def _standing(context: Context, aggregate: Aggregate, at: datetime | None = None) -> Standing:
     """What stands of a thing, now or at a time."""
     namespace, noun, id = aggregate
     subjects = [f"penstock.{namespace}.{noun}.{verb}.{id}" for verb in verbs_of(kind_class(noun))]
@@ -173,13 +172,14 @@ def declaration_read(
     if found is None:
         at, name = moment(request, "at"), name_of(request)
         when = f" at {utc_text(at)}" if at else ""
+        told: dict[str, Any] = {"refusal": refusal} if refusal else {}
         why = f"; what was asked for last was refused: {refusal}" if refusal else ""
         raise Problem(
             404,
             f"no {noun} {name!r} is declared in {namespace}{when}{why}",
             field="id",
             hint=f"PUT /v1/{namespace}/{noun}/{name}/declaration declares it",
-            **({"refusal": refusal} if refusal else {}),
+            **told,
         )
     if not_modified(request, found.sequence):
         return Response(status_code=304, headers={"etag": tag(found.sequence)})
