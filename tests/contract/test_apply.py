@@ -6,20 +6,37 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from penstock.client import AsyncClient, Client, InvalidDocuments, Refused, read_documents
-from penstock_chassis.message import read_recorded
+from penstock.client import (
+    AsyncClient,
+    Client,
+    InvalidDocuments,
+    NotFound,
+    Refused,
+    read_documents,
+)
+from penstock_chassis.message import Draft, Recorded, read_recorded, to_message
 from penstock_chassis.service import ServiceRunner
 from penstock_chassis.testing import SimWorld
 from penstock_gateway.adapters.http_server import UvicornServer
 from penstock_gateway.app import build
 from penstock_gateway.settings import GatewaySettings
 from penstock_gateway.testing import InProcessServer
-from penstock_schemas import JobRequested, QueueRequested, kinds
+from penstock_schemas import (
+    Event,
+    JobRequested,
+    QueueRequested,
+    SecretSet,
+    SubscriptionRequested,
+    document_of,
+    kinds,
+    new_id,
+)
 
 START_SECONDS = 10.0
 QUEUE = {"kind": "queue", "name": "research", "cpu_quota": 8}
@@ -38,10 +55,37 @@ do:
 
 
 class Gateway:
-    """A gateway on a simulated world, and how much there is in its log."""
+    """A gateway on a simulated world, and what there is in its log."""
 
-    def __init__(self, client: AsyncClient, world: SimWorld) -> None:
-        self.client, self.world = client, world
+    def __init__(
+        self, client: AsyncClient, world: SimWorld, transport: httpx.ASGITransport
+    ) -> None:
+        self.client, self.world, self.transport = client, world, transport
+
+    async def append(self, event: Event) -> None:
+        """What was said before."""
+        draft, now = Draft(event, "vision"), datetime.now(UTC)
+        message = to_message(draft, source="test", cause=None, id=new_id(), now=now)
+        await self.world.ports("writer").log.append([message])
+
+    async def said(self, filter: str, type: str = "") -> list[Event]:
+        """The events on a subject, of one type where one is named."""
+        stored = await self.world.ports("reader").log.read(filter)
+        found = [read_recorded(one).event for one in stored]
+        return [event for event in found if not type or event.type == type]
+
+    async def answered(self, wish: str) -> None:
+        """Wait until what the gateway itself answers is answered."""
+        [asked] = [one for one in await self._all() if one.id == wish]
+        if asked.event.noun() not in ("source", "subscription"):
+            return
+        async with asyncio.timeout(START_SECONDS):
+            while all(one.causation_id != wish for one in await self._all()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def _all(self) -> list[Recorded]:
+        stored = await self.world.ports("reader").log.read("penstock.>")
+        return [read_recorded(one) for one in stored]
 
     @property
     def last(self) -> int:
@@ -57,7 +101,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     await asyncio.wait_for(server.serving.wait(), START_SECONDS)
     transport = httpx.ASGITransport(server.app)
     async with AsyncClient("http://localhost", "vision", transport=transport) as client:
-        yield Gateway(client, world)
+        yield Gateway(client, world, transport)
     await runner.drain()
     await asyncio.wait_for(running, START_SECONDS)
 
@@ -114,13 +158,99 @@ async def test_a_change_of_somebody_else_in_between_is_not_lost(gateway: Gateway
 async def test_every_kind_is_applied_once_and_got_back(gateway: Gateway, kind: str) -> None:
     cls = kinds()[kind]
     event = cls.model_validate(cls.example)
+    for secret in ("airline", "promotions"):  # that the examples name
+        await gateway.append(SecretSet.model_validate({**SecretSet.example, "secret": secret}))
     [change] = await gateway.client.apply([event])
     assert change.action == "create"
     assert not change.problem
+    assert change.published is not None
+    await gateway.answered(change.published.id)
     [again] = await gateway.client.apply([event])
-    assert again.action == "unchanged"
-    stored = await gateway.world.ports("reader").log.read(event.aggregate("vision").filter)
-    assert [read_recorded(one).event for one in stored if "requested" in one.subject] == [event]
+    assert (again.action, again.refusal) == ("unchanged", "")
+    declared = await gateway.client.things(kind).declared(event.id)
+    document = document_of(cls.model_validate({cls.key: event.id, **declared["fields"]}))
+    assert document == document_of(event)
+    [got] = await gateway.client.diff([document])
+    assert got.action == "unchanged"
+    assert await gateway.said(event.aggregate("vision").filter, cls.type) == [event]
+
+
+async def test_what_was_refused_is_not_declared_and_says_why(gateway: Gateway) -> None:
+    document = {"kind": "subscription", "name": "s", "url": "https://a.example.org/", "secret": "s"}
+    wish = {**document, "types": ["job.*"]}
+    [change] = await gateway.client.apply([wish])
+    assert change.published is not None
+    await gateway.answered(change.published.id)
+    [again] = await gateway.client.diff([wish])
+    assert again.action == "create"
+    assert "there is no secret 's'" in again.refusal
+    assert "penstock secret set s" in again.refusal
+    with pytest.raises(NotFound, match="there is no secret"):
+        await gateway.client.subscription.declared("s")
+    await gateway.append(SecretSet.model_validate({**SecretSet.example, "secret": "s"}))
+    [change] = await gateway.client.apply([again])
+    assert not change.problem
+    assert change.published is not None
+    await gateway.answered(change.published.id)
+    [later] = await gateway.client.apply([{**wish, "types": ["job.nonsense"]}])
+    assert later.published is not None
+    await gateway.answered(later.published.id)
+    [stands] = await gateway.client.diff([wish])
+    assert stands.action == "unchanged"
+    assert "there is no event job.nonsense" in stands.refusal
+
+
+async def test_what_was_removed_is_declared_anew(gateway: Gateway) -> None:
+    await gateway.append(SecretSet.model_validate({**SecretSet.example, "secret": "promotions"}))
+    event = SubscriptionRequested.model_validate(SubscriptionRequested.example)
+    [change] = await gateway.client.apply([event])
+    assert change.published is not None
+    await gateway.answered(change.published.id)
+    await gateway.client.subscription.remove("promotions")
+    [again] = await gateway.client.apply([event])
+    assert again.action == "create"
+    assert not again.problem
+    [same] = await gateway.client.diff([event])
+    assert same.action == "unchanged"
+
+
+async def test_a_namespace_is_what_its_document_says_and_nothing_else(gateway: Gateway) -> None:
+    client = gateway.client
+    document = {"kind": "namespace", "name": "audio", "members": {"ada": "admin", "ci": "editor"}}
+    [change] = await client.apply([document])
+    assert (change.action, change.problem, change.namespace) == ("create", "", "audio")
+    async with AsyncClient("http://localhost", "audio", transport=gateway.transport) as audio:
+        await audio.member.remove("ci")
+        await audio.member.add("eve", "admin")
+        [drifted] = await client.diff([document])
+        assert [(one.field, one.before, one.after) for one in drifted.differences()] == [
+            ("members.eve", "admin", None),
+            ("members.ci", None, "editor"),
+        ]
+        await audio.member.add("bob", "viewer")
+        [late] = await client.apply([drifted])
+        assert "changed" in late.problem, "of a comparison that is not true any more"
+        [done] = await client.apply([document])
+        assert not done.problem
+        roles = {row.id: row["role"] async for row in audio.member.list(status="member")}
+    assert roles == {"ada": "admin", "ci": "editor"}
+    assert (await client.diff([document]))[0].action == "unchanged"
+    assert await gateway.said("penstock.audio.member.*.*")
+
+
+async def test_what_is_wrong_with_a_namespace_is_said_by_its_line() -> None:
+    text = "kind: namespace\nname: audio\nnamespace: vision\nmembers:\n  ci: owner\n"
+    found, faults = read_documents(text, "n.yaml")
+    assert not found
+    assert [(one.line, one.field) for one in faults] == [(3, "namespace"), (5, "members.ci")]
+
+
+async def test_nobody_is_a_member_by_a_name_of_the_platforms_own(gateway: Gateway) -> None:
+    [change] = await gateway.client.apply(
+        [{"kind": "namespace", "name": "audio", "members": {"bootstrap": "admin"}}]
+    )
+    assert "members.bootstrap" in change.problem
+    assert gateway.last == 0
 
 
 async def test_an_event_that_declares_nothing_is_refused(gateway: Gateway) -> None:

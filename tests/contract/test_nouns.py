@@ -46,6 +46,8 @@ NOT_NOUNS_OF_THE_CLI = {
     **dict.fromkeys(("up", "down", "status", "doctor"), "the platform as a whole"),
     **dict.fromkeys(("apply", "get", "schema"), "documents of any kind"),
 }
+IN_THE_PLURAL = {"namespace": "namespaces"}
+"""Of the SDK: `client.namespace` is where the client is."""
 NOT_NOUNS_OF_THE_SDK = dict.fromkeys(("event", "deadletter", "projection"), "as in the CLI")
 NOT_NOUNS_OF_THE_URL = {
     "event": "as in the CLI",
@@ -109,20 +111,21 @@ async def test_the_url_has_no_noun_that_the_contracts_lack(tmp_path: Path) -> No
 def test_a_noun_is_an_attribute_of_both_clients(noun: str) -> None:
     async def asked(fake: FakeGateway) -> None:
         client = AsyncClient(fake.url, TEAM)
-        async for _ in getattr(client, noun).list():
+        async for _ in getattr(client, IN_THE_PLURAL.get(noun, noun)).list():
             pass
         await client.close()
 
     with FakeGateway() as fake:
         asyncio.run(asked(fake))
         with Client(fake.url, TEAM) as client:
-            getattr(client, noun).list().all()
+            getattr(client, IN_THE_PLURAL.get(noun, noun)).list().all()
         paths = [path.split("?")[0] for _, path, _, _ in fake.requests]
     assert paths == [f"/v1/{namespace_of(noun)}/{noun}"] * 2
 
 
 def test_the_clients_have_no_noun_that_the_contracts_lack() -> None:
-    assert nouns_of(AsyncClient("http://x")) == set(NOUNS) | NOT_NOUNS_OF_THE_SDK.keys()
+    words = {IN_THE_PLURAL.get(noun, noun) for noun in NOUNS}
+    assert nouns_of(AsyncClient("http://x")) == words | NOT_NOUNS_OF_THE_SDK.keys()
     assert nouns_of(Client("http://x")) == nouns_of(AsyncClient("http://x"))
 
 

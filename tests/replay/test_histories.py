@@ -40,6 +40,7 @@ NOT_SAID_YET = {
     "member.added": "the run asks nobody who they are",
     "member.removed": "likewise",
     "model.demoted": "the registry does not demote yet",
+    "namespace.configured": "likewise",
     "node.drained": "the scheduler does not drain yet",
     "node.lost": "the scheduler has no heartbeats yet",
     "promotion.refused": "every version of the run is better than the last",

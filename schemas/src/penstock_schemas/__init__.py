@@ -28,7 +28,14 @@ from penstock_schemas.event import (
     event_types,
     upcaster,
 )
-from penstock_schemas.kinds import UnknownKind, document_of, kind_class, kinds, payload_of
+from penstock_schemas.kinds import (
+    UnknownKind,
+    document_of,
+    kind_class,
+    kinds,
+    lives_in_itself,
+    payload_of,
+)
 from penstock_schemas.names import (
     NAME_LENGTH_MAX,
     NAME_PATTERN,
@@ -83,6 +90,7 @@ __all__ = [  # noqa: PLE0604
     "is_name",
     "kind_class",
     "kinds",
+    "lives_in_itself",
     "key_of",
     "new_id",
     "parse_subject",

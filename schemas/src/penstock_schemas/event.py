@@ -53,8 +53,10 @@ class Event(Value):
     sender_role: ClassVar[str] = "editor"
     """The role that it takes to send it, of what anyone may append (`penstock_schemas.roles`)."""
     declarative: ClassVar[bool] = False
-    """Whether it is a wish that says how the thing shall be, so that saying it again changes the
-    thing: what `penstock apply` writes. The noun is then a kind (`penstock_schemas.kinds`)."""
+    """Whether it says how the thing shall be, so that saying it again changes the thing: what
+    `penstock apply` writes. The noun is then a kind (`penstock_schemas.kinds`)."""
+    withdraws: ClassVar[bool] = False
+    """Whether it says that the thing shall be no more: what was declared of it ends."""
     example: ClassVar[dict[str, Any]]
     """A complete payload, shown in the catalogue and read by the tests."""
 

@@ -8,12 +8,18 @@ from typing import Any
 from penstock_schemas.acceptance import Schema
 from penstock_schemas.catalog.json_schema import DIALECT, event_schema
 from penstock_schemas.event import Event
-from penstock_schemas.kinds import KIND, NAME, NAMESPACE
+from penstock_schemas.kinds import KIND, NAME, NAMESPACE, lives_in_itself
 from penstock_schemas.names import NAME_LENGTH_MAX, NAME_PATTERN
 
 KIND_URN = "urn:penstock:kind"
 UPLOAD = "upload"
 """The only word of a mapping that stands for an object: the path of what `apply` uploads."""
+_HOME = {
+    "type": "string",
+    "pattern": NAME_PATTERN,
+    "maxLength": NAME_LENGTH_MAX,
+    "description": "The namespace, where it is not that of the command",
+}
 _OBJECT, _STORED, _UPLOAD = "ObjectRef", "StoredObject", "Upload"
 
 
@@ -23,11 +29,12 @@ def kind_path(kind: str) -> str:
 
 
 def kind_schema(cls: type[Event]) -> Schema:
-    """The schema of the documents that declare what `cls` wishes."""
+    """The schema of the documents that declare what `cls` says."""
     wish = event_schema(cls)
     properties: dict[str, Any] = dict(wish["properties"])
     name = properties.pop(cls.key)
     required = [word for word in wish.get("required", ()) if word != cls.key]
+    home = {} if lives_in_itself(cls) else {NAMESPACE: _HOME}
     return {
         "$schema": DIALECT,
         "$id": f"{KIND_URN}:{cls.noun()}",
@@ -37,12 +44,7 @@ def kind_schema(cls: type[Event]) -> Schema:
         "properties": {
             KIND: {"const": cls.noun(), "description": "What the document declares"},
             NAME: {**name, "description": f"The name of the {cls.noun()}"},
-            NAMESPACE: {
-                "type": "string",
-                "pattern": NAME_PATTERN,
-                "maxLength": NAME_LENGTH_MAX,
-                "description": "The namespace, where it is not that of the command",
-            },
+            **home,
             **properties,
         },
         "required": [KIND, NAME, *required],

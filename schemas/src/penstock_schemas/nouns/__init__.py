@@ -5,6 +5,7 @@ from penstock_schemas.nouns.access import (
     CredentialRevoked,
     MemberAdded,
     MemberRemoved,
+    NamespaceConfigured,
     TokenIssued,
     TokenRevoked,
 )
@@ -170,6 +171,7 @@ __all__ = [
     "ModelPromoted",
     "ModelRegistered",
     "ModelTarget",
+    "NamespaceConfigured",
     "NodeDrained",
     "NodeLost",
     "NodeRegistered",

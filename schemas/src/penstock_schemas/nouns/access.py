@@ -1,4 +1,4 @@
-"""Who may do what: members of namespaces, their API tokens, their credentials for the bus and the
+"""Who may do what: namespaces and their members, API tokens, their credentials for the bus and the
 object store. Secrets are in no event: a token is known here by its hash, a credential by its
 public half."""
 
@@ -16,6 +16,30 @@ Role = Annotated[
 ]
 By = Annotated[Text, Field(description="The account that did it")]
 NAMESPACES_MAX = 1000
+MEMBERS_MAX = 400
+"""Of one document: what it changes is one atomic append of at most 1,000 events."""
+
+
+class NamespaceConfigured(Event):
+    """A namespace was set up by a document: these are its members, and no others. Each member that
+    changes is told by an event of its own (`member.added`, `member.removed`) beside this one."""
+
+    type = "namespace.configured"
+    key = "namespace"
+    owner = "gateway"
+    declarative = True
+    example = {
+        "namespace": "vision",
+        "description": "cameras and robots",
+        "members": {"ada": "admin", "ci": "editor"},
+    }
+
+    namespace: Annotated[Name, Field(description="It lives in itself")]
+    description: Annotated[Text, Field(description="What it is for")] = ""
+    members: Annotated[
+        dict[Name, Role],
+        Field(max_length=MEMBERS_MAX, description="Roles by account; who is not named has none"),
+    ] = {}
 
 
 class MemberAdded(Event):

@@ -64,6 +64,7 @@ class SubscriptionRequested(Event, SubscriptionSpec):
     key = "subscription"
     owner = ANYONE
     sender_role = ADMIN
+    declarative = True
     example = {
         "subscription": "promotions",
         "url": "https://hooks.example.org/penstock",
@@ -201,6 +202,7 @@ class SubscriptionRemoveRequested(Event):
     key = "subscription"
     owner = ANYONE
     sender_role = ADMIN
+    withdraws = True
     example = {"subscription": "promotions", "reason": "asked for"}
 
     subscription: Name

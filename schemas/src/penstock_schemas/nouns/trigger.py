@@ -222,6 +222,7 @@ class TriggerDeleted(Event):
     type = "trigger.deleted"
     key = "trigger"
     owner = "gateway"
+    withdraws = True
     example = {"trigger": "retrain", "by": "ada", "reason": "the model is retired"}
 
     trigger: Name

@@ -155,6 +155,8 @@ def _read(files: Sequence[str]) -> tuple[list[Declaration], list[Fault]]:
 def _show(change: Change, tell: Callable[[str], None]) -> None:
     what = f"{change.declaration.kind}/{change.declaration.name}"
     tell(f"{_MARKS[change.action]} {change.namespace} {what}  {change.action}")
+    if change.refusal:
+        tell("    " + clean(f"what was asked for last was refused: {change.refusal}"))
     for one in change.differences():
         after = _short(one.after)
         shown = f"{_short(one.before)} -> {after}" if change.before is not None else after
@@ -186,7 +188,7 @@ def _ended(change: Change, timeout_seconds: float | None) -> Change:
     if sent is None or kind not in WAITABLE:
         return change
     with connect(change.namespace) as client:
-        end = getattr(client, kind).wait(
+        end = client.things(kind).wait(
             change.declaration.name, after=sent.sequence, timeout_seconds=timeout_seconds
         )
     say(f"{kind} {change.declaration.name}: {end.event.verb}")
@@ -216,7 +218,7 @@ def _report(
 
 
 def _names(client: Client, kind: str, at: str | None) -> list[str]:
-    return sorted(row.id for row in getattr(client, kind).list(at=at))
+    return sorted(row.id for row in client.things(kind).list(at=at))
 
 
 def _document(
@@ -226,7 +228,7 @@ def _document(
     from penstock_schemas import document_of, kind_class  # noqa: PLC0415
 
     try:
-        found = getattr(client, kind).declared(name, at=at)
+        found = client.things(kind).declared(name, at=at)
     except NotFound:
         if or_none:
             return None  # it came about otherwise, or every wish for it was refused

@@ -81,6 +81,11 @@ VIEWS: dict[str, View] = {
         ("on", "when", "rules", "fired", "skipped", "refused", "last_fired_at"),
         "penstock trigger apply -f retrain.yaml",
     ),
+    "namespace": View(
+        "Namespaces that documents set up.",
+        ("description",),
+        "penstock apply -f vision.yaml",
+    ),
     "member": View(
         "Who has which role here.", ("role", "by"), "penstock member add ACCOUNT --role editor"
     ),
@@ -134,7 +139,7 @@ def add_views(app: typer.Typer, noun: str) -> None:
         if status is not None:
             filters["status"] = status
         with connect(namespace) as client:
-            found = getattr(client, noun).list(at=moment(at), limit=limit, **filters)
+            found = client.things(noun).list(at=moment(at), limit=limit, **filters)
             rows = found.all()
         true_at = {"position": found.position, "at": found.at or moment(at)}
         if json_output:
@@ -154,7 +159,7 @@ def add_views(app: typer.Typer, noun: str) -> None:
         json_output: JsonOption = False,
     ) -> None:
         with connect(namespace) as client:
-            row = getattr(client, noun).find(id, at=moment(at))
+            row = client.things(noun).find(id, at=moment(at))
         if json_output:
             emit_json(row)
         else:

@@ -252,6 +252,7 @@ _WHAT: dict[str, Callable[[Data], str]] = {
     "trigger.fire-requested": lambda d: f"by hand {value(d['data'])}",
     "trigger.skipped": lambda d: f"{d['kind']}: {d['reason']}",
     "trigger.fired": lambda d: f"for {d['cause_type']}: {d['produced_type']} {d['produced_id']}",
+    "namespace.configured": lambda d: f"members {value(d['members'])}",
     "member.added": lambda d: f"{d['role']}, by {d['by']}",
     "member.removed": lambda d: f"by {d['by']}",
     "token.issued": lambda d: f"for {d['account']}, {d['role']}, until {d['expires_at']}",

@@ -35,6 +35,8 @@ class Change:
     """The wish, once it is sent."""
     problem: str = ""
     """Why it could not be sent."""
+    refusal: str = ""
+    """Why what was asked for last was refused, where it was: it does not stand."""
 
     @property
     def action(self) -> Action:
@@ -74,6 +76,7 @@ class Change:
             "differences": [one._asdict() for one in self.differences()],
             "published": self.published._asdict() if self.published else None,
             "problem": self.problem or None,
+            "refusal": self.refusal or None,
         }
 
 

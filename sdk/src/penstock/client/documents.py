@@ -87,6 +87,13 @@ class Declaration:
         return self.event.id
 
 
+def declaration_of(event: Event) -> Declaration:
+    """What an event declares."""
+    from penstock_schemas import lives_in_itself  # noqa: PLC0415
+
+    return Declaration(event, event.id if lives_in_itself(type(event)) else None)
+
+
 def read_documents(
     text: str, file: str = "", folder: str | Path = "."
 ) -> tuple[list[Declaration], list[Fault]]:
@@ -163,7 +170,13 @@ def _checked(located: Located, file: str, folder: Path) -> tuple[Declaration | N
     if not isinstance(document, dict):
         hint = "begin with `kind: queue` and `name: …`"
         return None, [Problem(located.line_of(()), (), "a document is a mapping", hint)]
-    from penstock_schemas import UnknownKind, is_name, kind_class, kinds  # noqa: PLC0415
+    from penstock_schemas import (  # noqa: PLC0415
+        UnknownKind,
+        is_name,
+        kind_class,
+        kinds,
+        lives_in_itself,
+    )
 
     kind = document.get("kind")
     try:
@@ -176,6 +189,12 @@ def _checked(located: Located, file: str, folder: Path) -> tuple[Declaration | N
     if namespace is not None and (not isinstance(namespace, str) or not is_name(namespace)):
         at = located.line_of(("namespace",))
         problems.append(Problem(at, ("namespace",), f"{namespace!r} is no namespace"))
+    elif lives_in_itself(cls):
+        if namespace not in (None, document.get("name")):
+            at = located.line_of(("namespace",))
+            fault = f"a {kind} lives in itself"
+            problems.append(Problem(at, ("namespace",), fault, "leave it out"))
+        namespace = document.get("name")
     uploads: list[Upload] = []
     document = _with_placeholders(document, (), folder, located, uploads, problems)
     event, wrong = _event(cls, document, located)

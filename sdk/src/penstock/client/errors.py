@@ -20,6 +20,8 @@ class PenstockError(Exception):
         self.field = field
         self.hint = hint
         self.status = status
+        self.refusal = ""
+        """Of what is not declared: why what was asked for last was refused."""
         super().__init__(f"{field}: {self.reason}" if field else self.reason)
 
 
@@ -67,12 +69,14 @@ def error_of(status: int, body: bytes) -> PenstockError:
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 or status == 429 else Refused)
     plain = body[:SHOWN_BODY_LENGTH].decode(errors="replace").strip() if not problem else ""
     reason = problem.get("detail") or problem.get("error") or problem.get("title") or plain
-    return kind(
+    error = kind(
         str(reason or f"the platform answered HTTP {status}"),
         field=str(problem.get("field") or ""),
         hint=str(problem.get("hint") or _HINTS.get(kind, "")),
         status=status,
     )
+    error.refusal = str(problem.get("refusal") or "")
+    return error
 
 
 def _object(body: bytes) -> dict[str, Any]:

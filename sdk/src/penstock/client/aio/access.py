@@ -1,12 +1,27 @@
-"""`client.member`, `client.token`, `client.credential`: who may do what."""
+"""`client.namespaces`, `client.member`, `client.token`, `client.credential`: who may do what."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from penstock.client.aio.noun import AsyncNoun
 
 DAY_SECONDS = 86_400.0
+
+
+class AsyncNamespaces(AsyncNoun):
+    """`client.namespaces`: namespaces that documents set up. Each lives in itself.
+
+    In the plural: `client.namespace` is the client's own.
+    """
+
+    noun = "namespace"
+
+    def _path(self, *parts: str) -> str:
+        if not parts:
+            return super()._path()
+        return "/".join(["/v1", quote(parts[0], safe=""), self.noun, *map(quote, parts)])
 
 
 class AsyncMembers(AsyncNoun):

@@ -19,6 +19,7 @@ from penstock.client.documents import (
     Declaration,
     InvalidDocuments,
     Upload,
+    declaration_of,
     read_mapping,
     twice,
 )
@@ -64,7 +65,7 @@ def _declaration(given: Mapping[str, Any] | Event | Declaration) -> Declaration:
         return read_mapping(given)
     if not given.declarative:
         raise Refused(f"{given.type} declares nothing", hint="publish it: client.publish(event)")
-    return Declaration(given)
+    return declaration_of(given)
 
 
 async def _change(client: AsyncClient, declaration: Declaration, upload: bool) -> Change:
@@ -73,9 +74,11 @@ async def _change(client: AsyncClient, declaration: Declaration, upload: bool) -
         declaration = await _uploaded(client, declaration)
     try:
         standing = await client.transport.get(_path(namespace, declaration.kind, declaration.name))
-    except NotFound:
-        return Change(declaration, namespace, None, None)
-    return Change(declaration, namespace, standing["fields"], f'"{standing["sequence"]}"')
+    except NotFound as absent:
+        return Change(declaration, namespace, None, None, refusal=absent.refusal)
+    refusal = str(standing.get("refusal") or "")
+    tag = f'"{standing["sequence"]}"'
+    return Change(declaration, namespace, standing["fields"], tag, refusal=refusal)
 
 
 async def _uploaded(client: AsyncClient, declaration: Declaration) -> Declaration:

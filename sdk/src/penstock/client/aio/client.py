@@ -13,7 +13,12 @@ import httpx
 
 from penstock.client.address import DEFAULT_NAMESPACE, NAMESPACE_VARIABLE, find_address, state_dir
 from penstock.client.aio import applying
-from penstock.client.aio.access import AsyncCredentials, AsyncMembers, AsyncTokens
+from penstock.client.aio.access import (
+    AsyncCredentials,
+    AsyncMembers,
+    AsyncNamespaces,
+    AsyncTokens,
+)
 from penstock.client.aio.deadletters import AsyncDeadLetters
 from penstock.client.aio.doors import AsyncSecrets, AsyncSources, AsyncSubscriptions
 from penstock.client.aio.effects import Handler, chunks
@@ -44,6 +49,8 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Handler)
 SYSTEM_NAMESPACE = "system"
 """As in the contracts; not imported from there, since that loads pydantic."""
+IN_THE_PLURAL = {"namespace": "namespaces"}
+"""Nouns whose word is taken for something else: `client.namespace` is the client's own."""
 
 
 class AsyncClient:
@@ -85,6 +92,7 @@ class AsyncClient:
         self.trigger = AsyncTriggers(self)
         self.webhook = _plain(self, "webhook")
         self.subscription = AsyncSubscriptions(self)
+        self.namespaces = AsyncNamespaces(self)
         self.member = AsyncMembers(self)
         self.token = AsyncTokens(self)
         self.credential = AsyncCredentials(self)
@@ -101,6 +109,12 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def things(self, noun: str) -> AsyncNoun:
+        """The things of a noun by its word: `client.things("queue")` is `client.queue`."""
+        found = getattr(self, IN_THE_PLURAL.get(noun, noun))
+        assert isinstance(found, AsyncNoun)
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -146,7 +160,7 @@ class AsyncClient:
     ) -> list[Change]:
         """Declare things: `client.apply([{"kind": "queue", "name": "research", "cpu_quota": 8}])`.
 
-        Takes documents as mappings, declarative wishes (`QueueRequested(…)`), what `read_files`
+        Takes documents as mappings, declarative events (`QueueRequested(…)`), what `read_files`
         read, or the changes of a `diff`. What is declared so already is left alone. Raises
         `InvalidDocuments` with every fault, and then nothing is written; what the platform
         refuses is said in the change's `problem`, and does not hold up the others.

@@ -20,6 +20,7 @@ from penstock.client.documents import (
     Declaration,
     InvalidDocuments,
     Upload,
+    declaration_of,
     read_mapping,
     twice,
 )
@@ -65,7 +66,7 @@ def _declaration(given: Mapping[str, Any] | Event | Declaration) -> Declaration:
         return read_mapping(given)
     if not given.declarative:
         raise Refused(f"{given.type} declares nothing", hint="publish it: client.publish(event)")
-    return Declaration(given)
+    return declaration_of(given)
 
 
 def _change(client: Client, declaration: Declaration, upload: bool) -> Change:
@@ -74,9 +75,11 @@ def _change(client: Client, declaration: Declaration, upload: bool) -> Change:
         declaration = _uploaded(client, declaration)
     try:
         standing = client.transport.get(_path(namespace, declaration.kind, declaration.name))
-    except NotFound:
-        return Change(declaration, namespace, None, None)
-    return Change(declaration, namespace, standing["fields"], f'"{standing["sequence"]}"')
+    except NotFound as absent:
+        return Change(declaration, namespace, None, None, refusal=absent.refusal)
+    refusal = str(standing.get("refusal") or "")
+    tag = f'"{standing["sequence"]}"'
+    return Change(declaration, namespace, standing["fields"], tag, refusal=refusal)
 
 
 def _uploaded(client: Client, declaration: Declaration) -> Declaration:

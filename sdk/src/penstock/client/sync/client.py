@@ -20,7 +20,12 @@ from penstock.client.files import PositionFile, folder_files, source_files
 from penstock.client.matching import server_type, wanted
 from penstock.client.records import Published, RecordedEvent
 from penstock.client.sync import applying
-from penstock.client.sync.access import Credentials, Members, Tokens
+from penstock.client.sync.access import (
+    Credentials,
+    Members,
+    Namespaces,
+    Tokens,
+)
 from penstock.client.sync.deadletters import DeadLetters
 from penstock.client.sync.doors import Secrets, Sources, Subscriptions
 from penstock.client.sync.effects import Handler, chunks
@@ -45,6 +50,8 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Handler)
 SYSTEM_NAMESPACE = "system"
 """As in the contracts; not imported from there, since that loads pydantic."""
+IN_THE_PLURAL = {"namespace": "namespaces"}
+"""Nouns whose word is taken for something else: `client.namespace` is the client's own."""
 
 
 class Client:
@@ -86,6 +93,7 @@ class Client:
         self.trigger = Triggers(self)
         self.webhook = _plain(self, "webhook")
         self.subscription = Subscriptions(self)
+        self.namespaces = Namespaces(self)
         self.member = Members(self)
         self.token = Tokens(self)
         self.credential = Credentials(self)
@@ -102,6 +110,12 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def things(self, noun: str) -> Noun:
+        """The things of a noun by its word: `client.things("queue")` is `client.queue`."""
+        found = getattr(self, IN_THE_PLURAL.get(noun, noun))
+        assert isinstance(found, Noun)
+        return found
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,7 +161,7 @@ class Client:
     ) -> list[Change]:
         """Declare things: `client.apply([{"kind": "queue", "name": "research", "cpu_quota": 8}])`.
 
-        Takes documents as mappings, declarative wishes (`QueueRequested(…)`), what `read_files`
+        Takes documents as mappings, declarative events (`QueueRequested(…)`), what `read_files`
         read, or the changes of a `diff`. What is declared so already is left alone. Raises
         `InvalidDocuments` with every fault, and then nothing is written; what the platform
         refuses is said in the change's `problem`, and does not hold up the others.

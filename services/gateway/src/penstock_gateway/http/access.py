@@ -87,6 +87,8 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/{namespace}/model/{id}/lineage"): READ_ACROSS,
     ("PUT", "/v1/{namespace}/member/{id}"): ADMINISTER,
     ("DELETE", "/v1/{namespace}/member/{id}"): ADMINISTER,
+    ("GET", "/v1/{namespace}/namespace/{id}/declaration"): READ,
+    ("PUT", "/v1/{namespace}/namespace/{id}/declaration"): ADMINISTER,
     # Tokens of one's own need no more than a role; the handlers ask for the rest.
     ("POST", "/v1/{namespace}/token"): READ,
     ("DELETE", "/v1/{namespace}/token/{id}"): READ,

@@ -9,7 +9,7 @@ from penstock_chassis.ports import Appended, Guard, Message, StoredMessage
 from penstock_gateway.http.context import SOURCE, Context
 from penstock_gateway.http.preconditions import WHATEVER, Precondition
 from penstock_gateway.http.problems import Problem
-from penstock_schemas import Event, SchemaError
+from penstock_schemas import Event, SchemaError, new_id
 
 TRIES_MAX = 4
 """How often an append is sent where no answer comes; each carries the same id."""
@@ -109,6 +109,25 @@ async def append_firsts(
     if len(stands) < len(set(filters)):
         raise Unavailable("others write to the same things without pause; try again")
     return [stands[filter] for filter in filters]
+
+
+async def append_together(
+    context: Context, events: Sequence[tuple[Event, int]], namespace: str, source: str
+) -> tuple[str, Appended]:
+    """Append events in one atomic batch, each where its aggregate has not changed since a sequence.
+
+    The id of the first, and where the last of them stands. Raises `Conflict` where an aggregate
+    has changed, and `Unavailable` where no answer came.
+    """
+    messages = [
+        _message(
+            *(context, event, namespace, new_id(), source),
+            Guard(event.aggregate(namespace).filter, head),
+            None,
+        )
+        for event, head in events
+    ]
+    return messages[0].headers["ce-id"], await _insist(context, messages)
 
 
 async def append_new(

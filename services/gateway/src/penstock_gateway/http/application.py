@@ -11,6 +11,7 @@ from penstock_gateway.http import (
     deletion,
     events,
     jobs,
+    namespaces,
     objects,
     openapi,
     platform,
@@ -43,6 +44,7 @@ ROUTES = [
     *jobs.ROUTES,
     *triggers.ROUTES,
     *deletion.ROUTES,
+    *namespaces.ROUTES,
     *declarations.ROUTES,
     *rows.ROUTES,  # last: a noun's name may stand in any place
 ]

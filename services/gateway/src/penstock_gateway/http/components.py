@@ -106,6 +106,8 @@ def noun_components() -> dict[str, Schema]:
             ("items", "position", "at", "next"),
         )
     for kind, cls in kinds().items():
+        if cls.owner != ANYONE:
+            made[f"{cls.type}.fields"] = _fields(cls, made)
         made[f"{kind}.declaration"] = _object(
             {
                 "kind": {"const": kind},
@@ -114,6 +116,10 @@ def noun_components() -> dict[str, Schema]:
                 "fields": _ref(f"{cls.type}.fields"),
                 "event_id": _TEXT,
                 "sequence": _SEQUENCE,
+                "refusal": {
+                    **_OPTIONAL_TEXT,
+                    "description": "Why what was asked for after it was refused",
+                },
             },
             ("kind", "name", "namespace", "fields", "event_id", "sequence"),
         )
@@ -166,10 +172,21 @@ def _publishable() -> dict[str, Schema]:
             _object({"type": {"const": type}, "data": _ref(type)}, ("type", "data"), closed=True)
         )
         if type == f"{cls.noun()}.requested":
-            required = [name for name in made[type].get("required", ()) if name != cls.key]
-            made[f"{type}.fields"] = {**made[type], "required": required}
+            made[f"{type}.fields"] = _without_key(made[type], cls)
     made["Publishable"] = {"oneOf": choices}
     return made
+
+
+def _fields(cls: type[Event], parts: dict[str, Schema]) -> Schema:
+    """The fields of a declarative event that nobody but the gateway appends."""
+    from penstock_schemas.catalog.json_schema import event_schema  # noqa: PLC0415 - 30 ms
+
+    return _without_key(_hoisted(event_schema(cls), parts), cls)
+
+
+def _without_key(schema: Schema, cls: type[Event]) -> Schema:
+    required = [name for name in schema.get("required", ()) if name != cls.key]
+    return {**schema, "required": required}
 
 
 def _hoisted(schema: Schema, parts: dict[str, Schema]) -> Schema:

@@ -5,7 +5,9 @@ changes nothing. It is a view of the log (`domain.declared`): writing it appends
 and not even that where it says what stands already.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +16,7 @@ from starlette.routing import Route
 from penstock_chassis.errors import Unavailable
 from penstock_chassis.message import Recorded, read_recorded
 from penstock_chassis.ports import StoredMessage
-from penstock_gateway.domain.declared import VERBS, Declared, declared
+from penstock_gateway.domain.declared import Declared, Standing, standing, verbs_of
 from penstock_gateway.domain.view import utc_text
 from penstock_gateway.http.answers import json_response
 from penstock_gateway.http.appending import CONFLICTS_MAX
@@ -44,7 +46,7 @@ from penstock_schemas import (
     new_id,
 )
 
-_STANDING = Answer("What is declared", "{noun}.declaration", headers=("etag",))
+STANDING = Answer("What is declared", "{noun}.declaration", headers=("etag",))
 
 
 @describes(
@@ -73,7 +75,7 @@ async def ask(request: Request) -> Response:
 
 
 @describes(
-    {200: _STANDING, 304: NOT_MODIFIED},
+    {200: STANDING, 304: NOT_MODIFIED},
     query=("at",),
     headers=("if-none-match",),
     problems=(400, 404),
@@ -81,20 +83,12 @@ async def ask(request: Request) -> Response:
     all_namespaces=False,
 )
 async def show_declaration(request: Request) -> Response:
-    """What is declared of a thing: its last wish that was not refused."""
+    """What is declared of a thing: its last wish that was neither refused nor withdrawn."""
     context, namespace = context_of(request), namespace_of(request, writes=True)
     noun, name = _kind(request).noun(), name_of(request)
     at = moment(request, "at")
-    found = await find_declared(context, Aggregate(namespace, noun, name), at)
-    if found is None:
-        when = f" at {utc_text(at)}" if at else ""
-        hint = f"PUT /v1/{namespace}/{noun}/{name}/declaration declares it"
-        raise Problem(
-            404, f"no {noun} {name!r} is declared in {namespace}{when}", field="id", hint=hint
-        )
-    if not_modified(request, found.sequence):
-        return Response(status_code=304, headers={"etag": tag(found.sequence)})
-    return _standing(namespace, found)
+    found, refusal = await _standing(context, Aggregate(namespace, noun, name), at)
+    return declaration_read(request, namespace, noun, found, refusal)
 
 
 @describes(
@@ -114,6 +108,7 @@ async def declare(request: Request) -> Response:
     """
     context, namespace = context_of(request), namespace_of(request, writes=True)
     contract, name = _kind(request), name_of(request)
+    assert contract.owner == ANYONE, "what takes more has a route of its own"
     condition = precondition_of(request)
     data = dict(await json_object(request))
     if data.setdefault(contract.key, name) != name:
@@ -124,7 +119,7 @@ async def declare(request: Request) -> Response:
         head = await log.head([aggregate.filter])
         found = await find_declared(context, aggregate) if head else None
         if found is not None and found.event == event:
-            return _standing(namespace, found)
+            return declaration(namespace, found)
         last = await log.head(["penstock.>"])
         condition.check(f"{aggregate} as declared", found.sequence if found else 0, last)
         try:
@@ -139,17 +134,28 @@ async def declare(request: Request) -> Response:
     raise Unavailable("others write to the same thing without pause; try again")
 
 
-async def find_declared(
-    context: Context, aggregate: Aggregate, at: datetime | None = None
-) -> Declared | None:
+async def find_declared(context: Context, aggregate: Aggregate) -> Declared | None:
+    """What stands of a thing now."""
+    return (await _standing(context, aggregate)).declared
+
+
+async def _standing(context: Context, aggregate: Aggregate, at: datetime | None = None) -> Standing:
     """What stands of a thing, now or at a time."""
-    log, (namespace, noun, id) = context.ports.log, aggregate
+    namespace, noun, id = aggregate
+    subjects = [f"penstock.{namespace}.{noun}.{verb}.{id}" for verb in verbs_of(kind_class(noun))]
+    return standing(await events_on(context, subjects, at))
+
+
+async def events_on(
+    context: Context, filters: Iterable[str], at: datetime | None = None
+) -> list[Recorded]:
+    """The readable events on these subjects in the order of the log, up to a time."""
     stored: list[StoredMessage] = []
-    for verb in VERBS:
-        stored += await log.read(f"penstock.{namespace}.{noun}.{verb}.{id}")
+    for filter in filters:
+        stored += await context.ports.log.read(filter)
     stored.sort(key=lambda message: message.sequence)
     events = (_read(message) for message in stored if at is None or message.time <= at)
-    return declared(event for event in events if event is not None)
+    return [event for event in events if event is not None]
 
 
 def _read(stored: StoredMessage) -> Recorded | None:
@@ -159,7 +165,29 @@ def _read(stored: StoredMessage) -> Recorded | None:
         return None  # its owner has refused it, or it is a dead letter
 
 
-def _standing(namespace: str, found: Declared) -> Response:
+def declaration_read(
+    request: Request, namespace: str, noun: str, found: Declared | None, refusal: str = ""
+) -> Response:
+    """The answer to a GET of what is declared of the thing that the path names."""
+    if found is None:
+        at, name = moment(request, "at"), name_of(request)
+        when = f" at {utc_text(at)}" if at else ""
+        told: dict[str, Any] = {"refusal": refusal} if refusal else {}
+        why = f"; what was asked for last was refused: {refusal}" if refusal else ""
+        raise Problem(
+            404,
+            f"no {noun} {name!r} is declared in {namespace}{when}{why}",
+            field="id",
+            hint=f"PUT /v1/{namespace}/{noun}/{name}/declaration declares it",
+            **told,
+        )
+    if not_modified(request, found.sequence):
+        return Response(status_code=304, headers={"etag": tag(found.sequence)})
+    return declaration(namespace, found, refusal)
+
+
+def declaration(namespace: str, found: Declared, refusal: str = "") -> Response:
+    """The answer that says what is declared."""
     fields = found.event.model_dump(mode="json")
     fields.pop(found.event.key)
     document = {
@@ -169,6 +197,7 @@ def _standing(namespace: str, found: Declared) -> Response:
         "fields": fields,
         "event_id": found.id,
         "sequence": found.sequence,
+        "refusal": refusal or None,
     }
     answer = json_response(document)
     answer.headers["etag"] = tag(found.sequence)

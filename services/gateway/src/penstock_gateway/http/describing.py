@@ -23,7 +23,7 @@ _ATTRIBUTE = "operation"
 
 EVERY, ASKED, DECLARED = "every", "asked", "declared"
 """Nouns that a route with `{noun}` is there for: all; those with a wish that anybody may append;
-those that are kinds."""
+those that are kinds by such a wish."""
 JSON, TEXT, BYTES = "application/json", "text/plain", "application/octet-stream"
 STREAM = "text/event-stream"
 

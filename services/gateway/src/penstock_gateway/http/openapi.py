@@ -97,7 +97,7 @@ def nouns_of(which: str) -> Sequence[str]:
     if which == ASKED:
         return [noun for noun in VIEWS if wish_of(noun) is not None]
     if which == DECLARED:
-        return [noun for noun in VIEWS if noun in kinds()]
+        return [noun for noun in VIEWS if noun in kinds() and wish_of(noun) is not None]
     return list(VIEWS)
 
 
