@@ -41,8 +41,8 @@ format: .venv/.stamp-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.stamp-dev           ## make bench NAME=bus|platform|demo|gateway|webhooks_out|webhooks_mlflow
-	$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+bench: .venv/.stamp-dev           ## make bench NAME=bus|platform|demo|gateway|webhooks_out|webhooks_mlflow|scheduler-quality|scheduler-speed
+	$(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 
 catalog: .venv/.stamp-dev         ## regenerate schemas/catalog from the contracts
 	$(BIN)/python -m penstock_schemas.catalog schemas/catalog

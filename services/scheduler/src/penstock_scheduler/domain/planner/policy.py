@@ -18,7 +18,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Constants of a plan; ADR 11 says how each was chosen and how sensitive results are."""
+    """Constants of a plan; ADR 11 says how each was chosen."""
 
     unit_gpu_seconds: float = 60.0
     """Service below which it hardly matters."""
