@@ -10,9 +10,10 @@ import base64
 import io
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,22 @@ import pytest_asyncio
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.error import S3Error
+from nats.aio.client import Client
 
 from penstock.client.aio import AsyncClient
 from penstock_chassis.adapters.nats.connection import connect_client
 from penstock_chassis.adapters.nats.log import NatsLog
-from penstock_chassis.adapters.nats.streams import EVENTS
-from penstock_chassis.embedded import DataDir
+from penstock_chassis.adapters.nats.streams import EVENTS, ensure_streams
+from penstock_chassis.embedded import DataDir, binaries
 from penstock_chassis.platform import UpOptions, running_platform
-from penstock_schemas import JobRequested, ModelPromoted, ModelRegistered, Program
+from penstock_chassis.settings import PlatformSettings
+from penstock_schemas import (
+    JobCancelRequested,
+    JobRequested,
+    ModelPromoted,
+    ModelRegistered,
+    Program,
+)
 from penstock_schemas.tokens import hash_of, make_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -50,14 +59,34 @@ STRANGERS = ("no role", "no token", "expired token", "unknown token", "token of 
 KEYLESS = ("no key", "revoked key", "unknown key")
 
 
+@dataclass(frozen=True)
+class Bus:
+    """A server of the bus, as the platform sees it."""
+
+    address: str
+    """Host and port."""
+    client: Client
+
+    @property
+    def log(self) -> NatsLog:
+        return NatsLog(self.client, EVENTS)
+
+    async def say(self, id: str) -> None:
+        """An event of `audio`, for those who listen."""
+        event = JobCancelRequested(job=id, reason="to be heard")
+        await self.client.publish(str(event.subject(OTHER)), event.payload())
+
+
 @dataclass
 class World:
     """One platform, what belongs to `audio` on it, and whom it knows."""
 
     url: str
     serving_url: str
-    nats: str
-    log: NatsLog
+    admin: str
+    """The token of the platform's administrator."""
+    buses: dict[str, Bus]
+    """The embedded one, and one of one's own with the accounts that were exported for it."""
     platform_user: Mapping[str, Any]
     tokens: dict[tuple[str, str], str | None] = field(default_factory=dict)
     """By namespace and caller."""
@@ -79,7 +108,7 @@ class World:
 
     async def events(self, id: str) -> int:
         """The last sequence of what is about a thing of `audio`, 0 for nothing."""
-        return await self.log.head([f"penstock.{OTHER}.*.*.{id}"])
+        return await self.buses["embedded"].log.head([f"penstock.{OTHER}.*.*.{id}"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -100,8 +129,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             made = World(
                 settings.gateway_url,
                 settings.serving_url,
-                where,
-                NatsLog(bus, EVENTS),
+                admin,
+                {"embedded": Bus(where, bus)},
                 {"user": user, "pass": password},
                 store=settings.objects_endpoint,
                 bucket=settings.objects_bucket,
@@ -117,7 +146,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                     enter(made, admin),
                 )
                 await settle(made)
-                yield made
+                folder = tmp_path_factory.mktemp("exported")
+                async with exported(made, folder) as made.buses["exported"]:
+                    yield made
             finally:
                 await made.http.aclose()
                 await bus.close()
@@ -232,9 +263,59 @@ async def known(world: World) -> bool:
             if await at_store(world, namespace, role, "list", namespace):
                 return False
         # The server reloads twice, and between the two a wish finds nobody.
-        if "stream" not in await at_bus(world, namespace, "editor", "publish", namespace):
+        bus = world.buses["embedded"]
+        if "stream" not in await at_bus(world, bus, namespace, "editor", "publish", namespace):
             return False
     return (await at_api(world, MINE, "expired token", "list")).status_code == 401
+
+
+@asynccontextmanager
+async def exported(world: World, folder: Path) -> AsyncIterator[Bus]:
+    """A nats-server that the platform did not start, with the accounts that it exports."""
+    await penstock(world, "credential", "export", "nats", "--to", str(folder / "accounts.conf"))
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    config = _written(
+        folder / "nats-server.conf",
+        b'host: 127.0.0.1\nport: %d\njetstream { store_dir: "%s" }\ninclude "accounts.conf"\n'
+        % (port, str(folder / "store").encode()),
+    )
+    process = await asyncio.create_subprocess_exec(
+        binaries.find(binaries.NATS_SERVER), "--config", str(config), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(ENDS_SECONDS):
+            said = b""
+            while b"Server is ready" not in said:
+                line = await process.stderr.readline()
+                assert line, said.decode()
+                said += line
+        user, password = world.platform_user["user"], world.platform_user["pass"]
+        client = await connect_client(f"nats://{user}:{password}@127.0.0.1:{port}", "test")
+        await ensure_streams(client, PlatformSettings())
+        wish = JobRequested(job=JOB, program=Program(command=("true",)))
+        await client.jetstream().publish(str(wish.subject(OTHER)), wish.payload())
+        yield Bus(f"127.0.0.1:{port}", client)
+        await client.close()
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def penstock(world: World, *words: str) -> str:
+    """The command line as the platform's administrator; its standard output."""
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("penstock")),
+        *words,
+        env={**os.environ, "PENSTOCK_URL": world.url, "PENSTOCK_TOKEN": world.admin},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return out.decode()
 
 
 def _written(path: Path, content: bytes) -> Path:
@@ -411,12 +492,14 @@ BUS_ACTS: dict[str, tuple[Callable[[World, str], bytes], tuple[str, ...]]] = {
 platform's alone."""
 
 
-async def at_bus(world: World, namespace: str, caller: str, act: str, target: str = OTHER) -> str:
+async def at_bus(
+    world: World, bus: Bus, namespace: str, caller: str, act: str, target: str = OTHER
+) -> str:
     """What the server says to an act on a namespace: `-ERR …`, or what comes of it.
 
     The protocol itself: nats-py leaves the socket of a connection that is refused open.
     """
-    host, port = world.nats.split(":")
+    host, port = bus.address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         nonce = json.loads((await reader.readline()).removeprefix(b"INFO "))["nonce"]
@@ -429,7 +512,7 @@ async def at_bus(world: World, namespace: str, caller: str, act: str, target: st
                 while not said.startswith((b"-ERR", b"MSG")):
                     line = await reader.readline()
                     if line.startswith(b"PONG") and act == "subscribe":
-                        await at_api(world, OTHER, "editor", "publish")  # something to hear
+                        await bus.say(world.fresh("heard"))
                     if not line.startswith((b"PONG", b"PING")):
                         said += line
                 said += await reader.readline()
@@ -450,30 +533,42 @@ def introduced(world: World, namespace: str, caller: str, nonce: str) -> Mapping
     return {"nkey": pair.public_key.decode(), "sig": signed}
 
 
+@pytest.mark.parametrize("server", ["embedded", "exported"])
 @pytest.mark.parametrize("caller", ["viewer", "editor", *KEYLESS])
 @pytest.mark.parametrize("act", BUS_ACTS)
 async def test_on_the_bus_nobody_acts_on_another_namespace(
-    world: World, act: str, caller: str
+    world: World, act: str, caller: str, server: str
 ) -> None:
-    before = await world.log.head([f"penstock.{OTHER}.>"])
-    said = await at_bus(world, MINE, caller, act)
+    bus = world.buses[server]
+    before = await bus.log.head([f"penstock.{OTHER}.>"])
+    said = await at_bus(world, bus, MINE, caller, act)
     refusal = "Authorization Violation" if caller in KEYLESS else "Permissions Violation"
     assert said.startswith("-ERR"), said
     assert refusal in said
-    assert await world.log.head([f"penstock.{OTHER}.>"]) == before
+    assert await bus.log.head([f"penstock.{OTHER}.>"]) == before
 
 
+@pytest.mark.parametrize("server", ["embedded", "exported"])
 @pytest.mark.parametrize("caller", ["viewer", "editor", "platform"])
 @pytest.mark.parametrize("act", BUS_ACTS)
 async def test_on_the_bus_the_same_is_done_by_those_who_may(
-    world: World, act: str, caller: str
+    world: World, act: str, caller: str, server: str
 ) -> None:
-    said = await at_bus(world, OTHER, caller, act)
+    said = await at_bus(world, world.buses[server], OTHER, caller, act)
     if caller == "platform" or caller in BUS_ACTS[act][1]:
         assert said.startswith("MSG"), said
         assert '"error"' not in said
     else:
         assert "Permissions Violation" in said
+
+
+async def test_what_is_exported_holds_no_secret_of_the_bus(world: World) -> None:
+    document = await penstock(world, "credential", "export", "nats", "--helm")
+    assert document.startswith("# The accounts")
+    assert "config:\n  merge:\n    accounts:\n      PENSTOCK:" in document
+    assert '"$2a$' in document or "$2a$" in document
+    for secret in (world.platform_user["pass"], *filter(None, world.seeds.values())):
+        assert secret not in document
 
 
 # -- at the object store --------------------------------------------------------------------------
@@ -557,7 +652,9 @@ async def test_a_job_that_is_asked_for_by_the_bus_runs_and_is_its_namespaces_own
 ) -> None:
     wish = JobRequested(job="by-bus", program=Program(command=("{python}", "-c", "print(1)")))
     tenant = await nats.connect(
-        f"nats://{world.nats}", nkeys_seed_str=world.seeds[MINE, "editor"], allow_reconnect=False
+        f"nats://{world.buses['embedded'].address}",
+        nkeys_seed_str=world.seeds[MINE, "editor"],
+        allow_reconnect=False,
     )
     ended, heard = asyncio.Event(), set()
 
