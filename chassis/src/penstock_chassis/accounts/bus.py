@@ -40,9 +40,12 @@ SUBSCRIPTIONS_MAX = 1000
 
 
 def bus_accounts(
-    credentials: Iterable[Credential], password: str | None = None
+    credentials: Iterable[Credential],
+    password: str | None = None,
+    user: str = PLATFORM_USER,
 ) -> Mapping[str, Any]:
-    """What the configuration says of accounts.
+    """What the configuration says of accounts; the `password` of the platform's `user` is itself
+    or its bcrypt hash.
 
     Without a `password` whoever brings no credential is the platform: for loopback alone.
     """
@@ -53,7 +56,7 @@ def bus_accounts(
     accounts: dict[str, Any] = {
         PLATFORM_ACCOUNT: {
             "jetstream": "enabled",
-            "users": [{"user": PLATFORM_USER, "password": password or PLATFORM_USER}],
+            "users": [{"user": user, "password": password or PLATFORM_USER}],
             "exports": [export for name in sorted(tenants) for export in _exports(name)],
         }
     }

@@ -1,4 +1,4 @@
-"""The object store's own accounts, as the identities of SeaweedFS: pure.
+"""The object store's own accounts, as the identities of SeaweedFS or as policies of IAM: pure.
 
 A namespace's credential opens the keys below its namespace and nothing else, enforced by the S3
 server (measured on 4.48: reads, writes, lists, deletes and copies outside are refused). S3 signs
@@ -15,6 +15,11 @@ from penstock_chassis.accounts.book import Credential
 
 READING = ("Read", "List")
 WRITING = ("Write", "Tagging")
+POLICY_ACTIONS = {
+    "viewer": ("s3:GetObject",),
+    "editor": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
+}
+"""What each role may do with objects, in the words of IAM."""
 ADMIN_ACTIONS = ("Admin", *READING, *WRITING)
 
 
@@ -46,6 +51,35 @@ def object_identities(
         identities.append(_identity(key, key, objects_secret(secret_key, key), actions))
     identities += [{"name": name, "credentials": [], "actions": []} for name in revoked]
     return {"identities": identities}
+
+
+def object_policies(namespaces: Iterable[str], bucket: str) -> Mapping[str, Mapping[str, Any]]:
+    """The same as policies of IAM, for an S3 server that is not SeaweedFS (MinIO, AWS): by the name
+    `penstock-<namespace>-<role>`, two for each namespace."""
+    return {
+        f"penstock-{name}-{role}": _policy(name, bucket, actions)
+        for name in sorted(namespaces)
+        for role, actions in POLICY_ACTIONS.items()
+    }
+
+
+def _policy(namespace: str, bucket: str, actions: Iterable[str]) -> Mapping[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket"],
+                "Resource": [f"arn:aws:s3:::{bucket}"],
+                "Condition": {"StringLike": {"s3:prefix": [f"{namespace}/*"]}},
+            },
+            {
+                "Effect": "Allow",
+                "Action": list(actions),
+                "Resource": [f"arn:aws:s3:::{bucket}/{namespace}/*"],
+            },
+        ],
+    }
 
 
 def _identity(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli.export import export
 from penstock.cli.output import Cell, emit_json, say, table
 from penstock.cli.session import (
     EXIT_SIGN_IN,
@@ -46,6 +47,7 @@ def register_credential(app: typer.Typer) -> None:
     """Add the verbs of credentials."""
     app.command("create")(create_credential)
     app.command("revoke")(revoke_credential)
+    app.command("export")(export)
 
 
 def login(no_input: NoInputOption = False, json_output: JsonOption = False) -> None:

@@ -66,10 +66,14 @@ def _stored(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, tokens: Mapping[str, str]) -> None:
-    """Replace the file whole; it never exists readable by others, nor half."""
+    write_private(path, json.dumps(dict(tokens), indent=2))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file whole; it never exists readable by others, nor half."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent)  # made with PRIVATE_MODE
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(dict(tokens), file, indent=2)
+        file.write(text)
     Path(scratch).chmod(PRIVATE_MODE)
     Path(scratch).replace(path)

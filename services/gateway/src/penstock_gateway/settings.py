@@ -56,6 +56,8 @@ class GatewaySettings(AccessSettings, ServiceSettings):
     """The S3 server, as it is told to those who get credentials for it."""
     objects_bucket: str = "penstock"
     """The bucket, likewise."""
+    objects_access_key: str = ""
+    """The administrator's access key, for exported identities."""
     objects_secret_key: SecretStr = SecretStr("")
     """The administrator's key, from which those of namespaces are derived."""
     nats_url: str = "nats://127.0.0.1:4222"

@@ -86,6 +86,11 @@ class Credentials(Noun):
         body = {"kind": kind, "role": role, "description": description}
         return dict(self._transport.post(self._path(), body))
 
+    def export(self, server: str) -> dict[str, Any]:
+        """The accounts of all namespaces, for a server that the platform did not start: `nats`,
+        `seaweedfs` (with secret keys) or `iam` (policies). For administrators of the platform."""
+        return dict(self._transport.get(f"/v1/platform/accounts/{quote(server, safe='')}"))
+
     def revoke(self, id: str, *, reason: str = "") -> None:
         """Refuse it from now on."""
         self._transport.send("DELETE", self._path(id), params={"reason": reason or None})

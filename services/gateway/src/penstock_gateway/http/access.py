@@ -67,6 +67,9 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/whoami"): ANY_ACCOUNT,
     ("GET", "/v1/platform"): ANY_ACCOUNT,
     ("GET", "/v1/service"): ANY_ACCOUNT,
+    ("GET", "/v1/platform/accounts/nats"): PLATFORM_ADMIN,
+    ("GET", "/v1/platform/accounts/seaweedfs"): PLATFORM_ADMIN,
+    ("GET", "/v1/platform/accounts/iam"): PLATFORM_ADMIN,
     ("GET", "/v1/projection"): Need(Scope.PLATFORM, "viewer"),
     ("POST", "/v1/projection/rebuild"): PLATFORM_ADMIN,
     # Letters of all namespaces: the handlers ask for each (`may_letter`).

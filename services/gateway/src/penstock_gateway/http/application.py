@@ -10,6 +10,7 @@ from penstock_gateway.http import (
     declarations,
     deletion,
     events,
+    exports,
     jobs,
     namespaces,
     objects,
@@ -31,6 +32,7 @@ from penstock_gateway.http.problems import EXCEPTION_HANDLERS
 ROUTES = [
     *openapi.ROUTES,
     *platform.ROUTES,
+    *exports.ROUTES,
     *projections.ROUTES,
     *deadletters.ROUTES,
     *accounts.ROUTES,
