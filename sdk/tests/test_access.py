@@ -79,6 +79,29 @@ def test_the_first_administrators_token_is_made_without_a_platform(
     assert not well_formed(made["token"][:-1] + "!")
 
 
+def test_accounts_are_written_for_servers_of_ones_own(
+    penstock: Callable[..., Any], gateway: FakeGateway, tmp_path: Path
+) -> None:
+    accounts = {"accounts": {"PENSTOCK": {"users": [{"user": "us", "password": "$2a$11$x"}]}}}
+    gateway.answers["/v1/platform/accounts/nats"] = accounts
+    gateway.answers["/v1/platform/accounts/iam"] = {"policies": {"penstock-a-viewer": {"V": 1}}}
+    target = tmp_path / "accounts.conf"
+    assert "written" in penstock("credential", "export", "nats", "--to", str(target)).err
+    assert "unchanged" in penstock("credential", "export", "nats", "--to", str(target)).err
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    head, _, document = target.read_text().partition("accounts: ")
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert json.loads(document) == accounts["accounts"]
+    assert penstock("credential", "export", "nats").out == target.read_text()
+    helm = penstock("credential", "export", "nats", "--helm").out
+    assert "config:\n  merge:\n    accounts:\n" in helm
+    assert json.loads(penstock("credential", "export", "nats", "--json").out) == accounts
+    assert penstock("credential", "export", "iam", "--helm").code == 2
+    penstock("credential", "export", "iam", "--to", str(tmp_path / "policies"))
+    policy = tmp_path / "policies" / "penstock-a-viewer.json"
+    assert json.loads(policy.read_text()) == {"V": 1}
+
+
 def test_the_verbs_ask_what_they_say(penstock: Callable[..., Any], gateway: FakeGateway) -> None:
     gateway.answers["/v1/vision/member/ci"] = {}
     gateway.answers["/v1/vision/token"] = {"token": "t", "secret": "pst_once"}

@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -32,7 +31,7 @@ from penstock.client.aio import AsyncClient
 from penstock_chassis.adapters.nats.connection import connect_client
 from penstock_chassis.adapters.nats.log import NatsLog
 from penstock_chassis.adapters.nats.streams import EVENTS, ensure_streams
-from penstock_chassis.embedded import DataDir, binaries
+from penstock_chassis.embedded import DataDir, binaries, weed_command
 from penstock_chassis.platform import UpOptions, running_platform
 from penstock_chassis.settings import PlatformSettings
 from penstock_schemas import (
@@ -43,6 +42,9 @@ from penstock_schemas import (
     Program,
 )
 from penstock_schemas.tokens import hash_of, make_token
+
+sys.path.insert(0, str(Path(__file__).parent))
+from iam_store import IamStore, free_ports, iam_store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 MINE, OTHER, NEIGHBOUR = "vision", "audio", "audio-2"
@@ -55,6 +57,7 @@ ANSWER_SECONDS = 5.0
 """Of the bus; it answers within milliseconds, but for a wish that found nobody."""
 BYTES = b"of audio"
 
+SERVERS = pytest.mark.parametrize("server", ["embedded", "exported"])
 STRANGERS = ("no role", "no token", "expired token", "unknown token", "token of another namespace")
 KEYLESS = ("no key", "revoked key", "unknown key")
 
@@ -92,11 +95,14 @@ class World:
     """By namespace and caller."""
     seeds: dict[tuple[str, str], str | None] = field(default_factory=dict)
     """Of keys to the bus."""
-    keys: dict[tuple[str, str], Minio] = field(default_factory=dict)
-    """Clients of the object store."""
+    keys: dict[tuple[str, str, str], Minio] = field(default_factory=dict)
+    """Clients of the object store, by server as well: the embedded one, and one of one's own with
+    the policies that were exported for it."""
     store: str = ""
     """Host and port of the object store."""
     bucket: str = ""
+    identities: Path = Path()
+    """Of the embedded store."""
     object: dict[str, Any] = field(default_factory=dict)
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
     count: int = 0
@@ -133,9 +139,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 {"embedded": Bus(where, bus)},
                 {"user": user, "pass": password},
                 store=settings.objects_endpoint,
+                identities=Path(settings.objects_sync_dir or "") / weed_command.IDENTITIES,
                 bucket=settings.objects_bucket,
             )
-            made.keys["platform", "platform"] = at(
+            made.keys["embedded", "platform", "platform"] = at(
                 settings.objects_endpoint,
                 settings.objects_access_key,
                 settings.objects_secret_key.get_secret_value(),
@@ -148,7 +155,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 await settle(made)
                 folder = tmp_path_factory.mktemp("exported")
                 async with exported(made, folder) as made.buses["exported"]:
-                    yield made
+                    with iam_store(folder / "objects", made.bucket) as store:
+                        await admit(made, store, folder / "policies")
+                        yield made
             finally:
                 await made.http.aclose()
                 await bus.close()
@@ -223,8 +232,8 @@ async def enter(world: World, admin: str) -> None:
     world.seeds[MINE, "unknown key"] = bytes(
         nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     ).decode()
-    world.keys[MINE, "no key"] = at(world.store)
-    world.keys[MINE, "unknown key"] = at(world.store, "nobody", "x" * 40)
+    world.keys["embedded", MINE, "no key"] = at(world.store)
+    world.keys["embedded", MINE, "unknown key"] = at(world.store, "nobody", "x" * 40)
 
 
 async def token(client: AsyncClient, account: str, role: str, seconds: float = 3600.0) -> str:
@@ -236,7 +245,9 @@ def keep(world: World, namespace: str, caller: str, made: Mapping[str, Any]) -> 
     if "seed" in made:
         world.seeds[namespace, caller] = made["seed"]
         return
-    world.keys[namespace, caller] = at(made["endpoint"], made["public_key"], made["secret_key"])
+    world.keys["embedded", namespace, caller] = at(
+        made["endpoint"], made["public_key"], made["secret_key"]
+    )
 
 
 def at(endpoint: str, access_key: str | None = None, secret_key: str | None = None) -> Minio:
@@ -246,11 +257,9 @@ def at(endpoint: str, access_key: str | None = None, secret_key: str | None = No
 
 async def settle(world: World) -> None:
     """Wait until both servers know all keys (they follow the events), and a token has expired."""
-    admin = world.keys["platform", "platform"]
+    admin = world.keys["embedded", "platform", "platform"]
     for name in (OTHER, NEIGHBOUR):
-        await asyncio.to_thread(
-            admin.put_object, world.bucket, f"{name}/a", io.BytesIO(BYTES), len(BYTES)
-        )
+        await asyncio.to_thread(put, admin, world.bucket, f"{name}/a")
     async with asyncio.timeout(ENDS_SECONDS):
         while not await known(world):  # noqa: ASYNC110 - the servers tell nobody
             await asyncio.sleep(POLL_SECONDS)
@@ -260,7 +269,7 @@ async def known(world: World) -> bool:
     """Whether what was given out counts, and what was taken back does not."""
     for namespace in (MINE, OTHER):
         for role in ("viewer", "editor"):
-            if await at_store(world, namespace, role, "list", namespace):
+            if await at_store(world, "embedded", namespace, role, "list", namespace):
                 return False
         # The server reloads twice, and between the two a wish finds nobody.
         bus = world.buses["embedded"]
@@ -273,9 +282,7 @@ async def known(world: World) -> bool:
 async def exported(world: World, folder: Path) -> AsyncIterator[Bus]:
     """A nats-server that the platform did not start, with the accounts that it exports."""
     await penstock(world, "credential", "export", "nats", "--to", str(folder / "accounts.conf"))
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    [port] = free_ports(1)
     config = _written(
         folder / "nats-server.conf",
         b'host: 127.0.0.1\nport: %d\njetstream { store_dir: "%s" }\ninclude "accounts.conf"\n'
@@ -302,6 +309,33 @@ async def exported(world: World, folder: Path) -> AsyncIterator[Bus]:
     finally:
         process.terminate()
         await process.communicate()
+
+
+async def admit(world: World, store: IamStore, folder: Path) -> None:
+    """Users of an S3 server that the platform did not start, with the policies that it exports."""
+    await penstock(world, "credential", "export", "iam", "--to", str(folder))
+
+    def give() -> None:
+        world.keys["exported", "platform", "platform"] = store.admin
+        for name in (MINE, OTHER, NEIGHBOUR):
+            put(store.admin, world.bucket, f"{name}/a")
+        for name in (MINE, OTHER):
+            for role in ("viewer", "editor"):
+                policy = json.loads((folder / f"penstock-{name}-{role}.json").read_text())
+                keys = store.give(f"{name}-{role}", policy)
+                world.keys["exported", name, role] = store.client(*keys)
+        access_key, secret_key = store.give("revoked", policy)
+        store.revoke("revoked", access_key)
+        world.keys["exported", MINE, "revoked key"] = store.client(access_key, secret_key)
+        world.keys["exported", MINE, "no key"] = at(store.endpoint)
+        world.keys["exported", MINE, "unknown key"] = at(store.endpoint, "nobody", "x" * 40)
+
+    await asyncio.to_thread(give)
+    async with asyncio.timeout(ENDS_SECONDS):
+        for name in (MINE, OTHER):
+            for role in ("viewer", "editor"):
+                while await at_store(world, "exported", name, role, "list", name):  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_SECONDS)
 
 
 async def penstock(world: World, *words: str) -> str:
@@ -533,7 +567,7 @@ def introduced(world: World, namespace: str, caller: str, nonce: str) -> Mapping
     return {"nkey": pair.public_key.decode(), "sig": signed}
 
 
-@pytest.mark.parametrize("server", ["embedded", "exported"])
+@SERVERS
 @pytest.mark.parametrize("caller", ["viewer", "editor", *KEYLESS])
 @pytest.mark.parametrize("act", BUS_ACTS)
 async def test_on_the_bus_nobody_acts_on_another_namespace(
@@ -548,7 +582,7 @@ async def test_on_the_bus_nobody_acts_on_another_namespace(
     assert await bus.log.head([f"penstock.{OTHER}.>"]) == before
 
 
-@pytest.mark.parametrize("server", ["embedded", "exported"])
+@SERVERS
 @pytest.mark.parametrize("caller", ["viewer", "editor", "platform"])
 @pytest.mark.parametrize("act", BUS_ACTS)
 async def test_on_the_bus_the_same_is_done_by_those_who_may(
@@ -601,47 +635,60 @@ STORE_ACTS: dict[str, tuple[Callable[[Minio, str, str, str], Any], tuple[str, ..
 """Each act with the credentials that permit it in one's own namespace."""
 
 
-async def at_store(world: World, namespace: str, caller: str, act: str, target: str = OTHER) -> str:
+async def at_store(
+    world: World, server: str, namespace: str, caller: str, act: str, target: str = OTHER
+) -> str:
     """The refusal of an act on what is below a prefix, nothing where it is done."""
     try:
-        do, client = STORE_ACTS[act][0], world.keys[namespace, caller]
+        do, client = STORE_ACTS[act][0], world.keys[server, namespace, caller]
         await asyncio.to_thread(do, client, world.bucket, target, namespace)
     except S3Error as error:
         return str(error.code)
     return ""
 
 
-async def stored(world: World, prefix: str) -> set[tuple[str, str]]:
-    admin = world.keys["platform", "platform"]
+async def stored(world: World, server: str, prefix: str) -> set[tuple[str, str]]:
+    admin = world.keys[server, "platform", "platform"]
     found = await asyncio.to_thread(
         lambda: list(admin.list_objects(world.bucket, f"{prefix}/", recursive=True))
     )
     return {(str(one.object_name), str(one.etag)) for one in found}
 
 
+@SERVERS
 @pytest.mark.parametrize("caller", ["viewer", "editor", *KEYLESS])
 @pytest.mark.parametrize("act", STORE_ACTS)
 async def test_at_the_store_nobody_acts_on_another_namespace(
-    world: World, act: str, caller: str
+    world: World, act: str, caller: str, server: str
 ) -> None:
-    before = await stored(world, OTHER)
-    refusal = await at_store(world, MINE, caller, act)
+    before = await stored(world, server, OTHER)
+    refusal = await at_store(world, server, MINE, caller, act)
     assert refusal in {"AccessDenied", "InvalidAccessKeyId"}
-    assert await stored(world, OTHER) == before
+    assert await stored(world, server, OTHER) == before
 
 
+@SERVERS
 @pytest.mark.parametrize("role", ["viewer", "editor"])
 @pytest.mark.parametrize("act", STORE_ACTS)
 async def test_at_the_store_the_same_is_done_in_ones_own_by_those_who_may(
-    world: World, act: str, role: str
+    world: World, act: str, role: str, server: str
 ) -> None:
-    refusal = await at_store(world, OTHER, role, act)
+    refusal = await at_store(world, server, OTHER, role, act)
     assert refusal == ("" if role in STORE_ACTS[act][1] else "AccessDenied")
 
 
+@SERVERS
 @pytest.mark.parametrize("act", STORE_ACTS)
-async def test_at_the_store_a_name_that_begins_alike_is_another(world: World, act: str) -> None:
-    assert await at_store(world, OTHER, "editor", act, NEIGHBOUR) == "AccessDenied"
+async def test_at_the_store_a_name_that_begins_alike_is_another(
+    world: World, act: str, server: str
+) -> None:
+    assert await at_store(world, server, OTHER, "editor", act, NEIGHBOUR) == "AccessDenied"
+
+
+async def test_the_exported_identities_are_those_of_the_embedded_store(world: World) -> None:
+    told = json.loads(await penstock(world, "credential", "export", "seaweedfs"))
+    running = json.loads(world.identities.read_text())
+    assert told["identities"] == [one for one in running["identities"] if one["credentials"]]
 
 
 # -- a tenant's whole way -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -282,6 +283,8 @@ async def test_dead_letters_are_their_namespaces_own(guarded: Guarded, problem: 
         ("POST", "/v1/vision/token", {"account": "bob", "role": "viewer"}, "admin"),
         ("POST", "/v1/projection/rebuild", None, "nobody"),
         ("GET", "/v1/projection", None, "nobody"),
+        ("GET", "/v1/platform/accounts/iam", None, "nobody"),
+        ("PUT", "/v1/vision/namespace/vision/declaration", {"members": {"bob": "viewer"}}, "admin"),
     ],
 )
 async def test_a_role_permits_what_it_should_and_no_more(
@@ -519,3 +522,31 @@ async def test_credentials_are_told_once_and_their_secrets_are_in_no_event(
     problem(await guarded.ask(admin, "POST", path, json={"role": "admin"}), 422, "role")
     problem(await guarded.ask(ADMIN, "POST", "/v1/system/credential", json={}), 422, "namespace")
     problem(await guarded.ask(admin, "DELETE", f"{path}/nothing"), 404, "id")
+
+
+async def test_accounts_that_would_lock_the_platform_out_are_not_exported(
+    guarded: Guarded, problem: Any
+) -> None:
+    """And nothing is, to who is no administrator of the platform, secrets least of all."""
+    admin = await guarded.enter("admin")
+    for server in ("nats", "seaweedfs", "iam"):
+        path = f"/v1/platform/accounts/{server}"
+        problem(await guarded.ask(admin, "GET", path), 403)
+        if server != "iam":
+            said = problem(await guarded.ask(ADMIN, "GET", path), 409)
+            assert "PENSTOCK_" in said["hint"]
+    context = guarded.client._transport.app.state.context  # type: ignore[attr-defined]
+    for url, user in (
+        ("nats://us:secret-%C3%BC@one:4222,nats://us:secret-%C3%BC@two:4222", "us"),
+        ("nats://:secret-%C3%BC@one:4222", "penstock"),
+    ):
+        object.__setattr__(context.settings, "nats_url", url)
+        answer = await guarded.ask(ADMIN, "GET", "/v1/platform/accounts/nats")
+        assert answer.status_code == 200, answer.text
+        [told] = answer.json()["accounts"]["PENSTOCK"]["users"]
+        assert told["user"] == user
+        assert bcrypt.checkpw("secret-ü".encode(), told["password"].encode())
+        assert "secret-" not in answer.text
+        assert "no_auth_user" not in answer.text
+    object.__setattr__(context.settings, "nats_url", f"nats://us:{'x' * 73}@one:4222")
+    problem(await guarded.ask(ADMIN, "GET", "/v1/platform/accounts/nats"), 409)
