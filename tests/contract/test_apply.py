@@ -77,11 +77,17 @@ class Gateway:
     async def answered(self, wish: str) -> None:
         """Wait until what the gateway itself answers is answered."""
         [asked] = [one for one in await self._all() if one.id == wish]
-        if asked.event.noun() not in ("source", "subscription"):
+        if asked.event.noun() not in ("source", "subscription", "trigger"):
             return
         async with asyncio.timeout(START_SECONDS):
-            while all(one.causation_id != wish for one in await self._all()):  # noqa: ASYNC110
+            while not await self._has_answered(asked):  # noqa: ASYNC110 - nothing tells it
                 await asyncio.sleep(0.01)
+
+    async def _has_answered(self, wish: Recorded) -> bool:
+        if wish.event.noun() != "trigger":
+            return any(one.causation_id == wish.id for one in await self._all())
+        judged = (await self.client.platform())["services"]["gateway"]  # only a refusal is said
+        return bool(judged["ready"]) and judged["position"] == self.last
 
     async def _all(self) -> list[Recorded]:
         stored = await self.world.ports("reader").log.read("penstock.>")

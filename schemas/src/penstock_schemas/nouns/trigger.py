@@ -141,7 +141,13 @@ class TriggerRequested(Event):
         "when": "event.features == 'flight-lateness'",
         "do": {
             "type": "experiment.requested",
-            "data": {"experiment": "flights-${string(number)}", "max_trials": 8},
+            "data": {
+                "experiment": "flights-${string(number)}",
+                "program": {"command": ["{python}", "train.py"]},
+                "space": {"learning_rate": {"kind": "float", "low": 0.02, "high": 0.3}},
+                "objective": {"metric": "auc", "goal": "maximize"},
+                "max_trials": 8,
+            },
         },
         "paused": False,
         "at_most_every_seconds": 3600,

@@ -70,7 +70,11 @@ def _write(path: Path, tokens: Mapping[str, str]) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file whole; it never exists readable by others, nor half."""
+    """Replace a file whole; it never exists readable by others, nor half. What is no file, such
+    as `/dev/stdout`, is written to and stays what it is."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent)  # made with PRIVATE_MODE
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
