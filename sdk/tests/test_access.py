@@ -2,15 +2,17 @@
 
 import io
 import json
+import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.client import Client, PenstockError
-from penstock.client.credentials import find_token, store_token, token_file
+from penstock.client.credentials import find_token, store_token, token_file, write_private
 from penstock.testing import FakeGateway
 
 URL = "http://127.0.0.1:7360"
@@ -121,3 +123,14 @@ def test_the_verbs_ask_what_they_say(penstock: Callable[..., Any], gateway: Fake
     assert json.loads(asked[0][2]) == {"role": "editor"}
     assert json.loads(asked[2][2])["expires_in_seconds"] == 86400
     assert json.loads(asked[3][2])["kind"] == "nats"
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_private(pipe, "a secret")
+        assert read.result(10) == "a secret"
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
