@@ -4,9 +4,6 @@
 PYTHON ?= python3
 ARGS ?=
 NAME ?= bus
-# A worker a core, four at most: each may run a whole demo (1 GB). `ARGS="-n 0"` runs one by one.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
-
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 MANIFESTS := pyproject.toml $(wildcard schemas/pyproject.toml chassis/pyproject.toml sdk/pyproject.toml services/*/pyproject.toml)
@@ -22,7 +19,7 @@ demo: .venv/.stamp-run            ## the whole lifecycle on real flights, then a
 	$(BIN)/python examples/flights/demo.py $(ARGS)
 
 test: .venv/.stamp-dev            ## every test but the long ones
-	$(BIN)/python -m pytest -m "not long" $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
 
 test-long: .venv/.stamp-dev       ## chaos runs and many seeds
 	$(BIN)/python -m pytest -m long --sim-seeds 500 --timeout 3600 $(ARGS)

@@ -31,6 +31,7 @@ MEAN_TRAINER_KILL_SECONDS = 0.4
 MEAN_RUNNER_KILL_SECONDS = 0.03
 """A runner of these scripts lives for about a tenth of a second."""
 LOOK_SECONDS = 0.05
+CAUGHT_SECONDS = 100.0
 
 
 def mentions(process: Process, text: str) -> bool:
@@ -65,7 +66,7 @@ class Run:
     async def play_until_caught(self) -> None:
         trainers = [await self._start_trainer(stderr=subprocess.DEVNULL) for _ in range(TRAINERS)]
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(CAUGHT_SECONDS):
                 while not (self.double_starts() and self.overlaps()):
                     await asyncio.sleep(LOOK_SECONDS)
                     self._read_journal()
