@@ -476,3 +476,29 @@ def test_starting_the_command_line_loads_neither_the_client_nor_the_contracts() 
     )
     heavy = {"httpx", "pydantic", "penstock_schemas", "nats", "pandas"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_a_triggers_file_is_read_like_any_document(
+    gateway: FakeGateway, penstock: Penstock, tmp_path: Path
+) -> None:
+    file = tmp_path / "retrain.yaml"
+    head = "kind: trigger\nname: retrain\nnamespace: vision\non: job.failed\n"
+    file.write_text(head + "do:\n  typ: job.requested\n  data: {}\n")
+    for verb in ("apply", "dry-run", "backtest"):
+        refused = penstock("trigger", verb, "-f", str(file))
+        assert refused.code == 2
+        assert f"{file}:5: do.type: " in refused.err
+    file.write_text("kind: queue\nname: q\n")
+    assert f"{file}:1: a queue, no trigger" in penstock("trigger", "apply", "-f", str(file)).err
+    file.write_text(head + "do: {type: job.requested, data: {job: j}}\n")
+    gateway.answers["/v1/vision/trigger/retrain/dry-run"] = {}
+    done = penstock("trigger", "apply", "-f", str(file))
+    assert done.out == "retrain\n", done.err
+    asked = {path: json.loads(body) for _, path, _, body in gateway.requests if body}
+    definition = asked["/v1/vision/trigger/retrain/dry-run"]["definition"]
+    assert definition == {
+        "trigger": "retrain",
+        "on": "job.failed",
+        "do": {"type": "job.requested", "data": {"job": "j"}},
+    }
+    assert asked["/v1/vision/event"]["type"] == "trigger.requested"

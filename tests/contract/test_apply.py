@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from penstock_schemas import (
     QueueRequested,
     SecretSet,
     SubscriptionRequested,
+    TriggerRequested,
     document_of,
     kinds,
     new_id,
@@ -179,6 +181,17 @@ async def test_every_kind_is_applied_once_and_got_back(gateway: Gateway, kind: s
     [got] = await gateway.client.diff([document])
     assert got.action == "unchanged"
     assert await gateway.said(event.aggregate("vision").filter, cls.type) == [event]
+
+
+async def test_the_documents_that_are_shown_are_valid_to_the_gateway_too(gateway: Gateway) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "declaring.md").read_text("utf-8")
+    shown, wrong = read_documents("---\n".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)))
+    assert not wrong
+    assert {one.kind for one in shown} >= {"trigger", "queue", "namespace"}
+    example = TriggerRequested.model_validate(TriggerRequested.example)
+    for event in (example, *(one.event for one in shown)):
+        if isinstance(event, TriggerRequested):
+            await gateway.client.trigger.apply(event)  # judged before it is sent
 
 
 async def test_what_was_refused_is_not_declared_and_says_why(gateway: Gateway) -> None:

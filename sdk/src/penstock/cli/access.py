@@ -15,6 +15,7 @@ from penstock.cli.session import (
     NamespaceOption,
     NoInputOption,
     connect,
+    done,
     fail,
     usage,
 )
@@ -74,7 +75,7 @@ def login(no_input: NoInputOption = False, json_output: JsonOption = False) -> N
         except SignInNeeded as error:
             fail(f"{url} does not accept it: {error}", "penstock token create", EXIT_SIGN_IN)
     path = store_token(url, token)
-    _said(f"signed in to {url} as {account}; stored in {path}", json_output, account=account)
+    done(f"signed in to {url} as {account}; stored in {path}", json_output, {"account": account})
 
 
 def logout(json_output: JsonOption = False) -> None:
@@ -84,7 +85,8 @@ def logout(json_output: JsonOption = False) -> None:
 
     url = find_address().gateway_url
     known = forget_token(url)
-    _said(f"signed out of {url}" if known else f"no token for {url}", json_output, forgot=known)
+    said = f"signed out of {url}" if known else f"no token for {url}"
+    done(said, json_output, {"forgot": known})
 
 
 def whoami(json_output: JsonOption = False) -> None:
@@ -111,7 +113,7 @@ def add_member(
     with connect(namespace) as client:
         client.member.add(account, role)
         where = client.namespace
-    _said(f"{account} is {role} in {where}", json_output, member=account, role=role)
+    done(f"{account} is {role} in {where}", json_output, {"member": account, "role": role})
 
 
 def remove_member(
@@ -123,7 +125,8 @@ def remove_member(
     with connect(namespace) as client:
         client.member.remove(account)
         where = client.namespace
-    _said(f"{account} is no member of {where} any more", json_output, member=account, role=None)
+    said = f"{account} is no member of {where} any more"
+    done(said, json_output, {"member": account, "role": None})
 
 
 def create_token(
@@ -162,7 +165,7 @@ def revoke_token(
     with connect(namespace) as client:
         whole = client.token.find(id).id
         client.token.revoke(whole, reason=reason)
-    _said(f"token {whole} is refused from now on", json_output, token=whole)
+    done(f"token {whole} is refused from now on", json_output, {"token": whole})
 
 
 def bootstrap(json_output: JsonOption = False) -> None:
@@ -204,14 +207,7 @@ def revoke_credential(
     with connect(namespace) as client:
         whole = client.credential.find(id).id
         client.credential.revoke(whole, reason=reason)
-    _said(f"credential {whole} is refused from now on", json_output, credential=whole)
-
-
-def _said(sentence: str, as_json: bool, **found: Any) -> None:
-    if as_json:
-        emit_json(found)
-    else:
-        say(sentence)
+    done(f"credential {whole} is refused from now on", json_output, {"credential": whole})
 
 
 def _told(made: dict[str, Any], secret: str, as_json: bool) -> None:

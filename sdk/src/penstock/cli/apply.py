@@ -6,12 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from penstock.cli.output import emit_json, say, write
+from penstock.cli.reading import STDIN, read
 from penstock.cli.session import (
     EXIT_REFUSED,
     EXIT_USAGE,
@@ -29,9 +29,8 @@ from penstock.cli.session import (
 from penstock.cli.wording import clean
 
 if TYPE_CHECKING:
-    from penstock.client import Change, Client, Declaration, Fault
+    from penstock.client import Change, Client, Fault
 
-STDIN = "-"
 VALUE_LENGTH_MAX = 200
 """Characters of one value in a difference; `--json` cuts nothing."""
 _MARKS = {"create": "+", "change": "~", "upload": "?", "unchanged": "="}
@@ -64,9 +63,7 @@ def apply(
     """Declare what files say: shows what differs, asks, and sends nothing that is so already."""
     from penstock.client import InvalidDocuments  # noqa: PLC0415
 
-    declarations, faults = _read(files)
-    for fault in faults:
-        say(f"error: {clean(str(fault))}")
+    declarations, faults = read(files)
     if faults and not keep_going:
         if not json_output:
             say(f"hint: nothing was changed; --keep-going applies the {len(declarations)} valid")
@@ -137,19 +134,6 @@ def schema(
         write(json.dumps(kind_schema(kind_class(kind)), indent=2, ensure_ascii=False))
     except UnknownKind as error:
         usage(str(error))
-
-
-def _read(files: Sequence[str]) -> tuple[list[Declaration], list[Fault]]:
-    from penstock.client import read_documents, read_files  # noqa: PLC0415
-    from penstock.client.documents import twice  # noqa: PLC0415
-
-    declarations, faults = read_files(one for one in files if one != STDIN)
-    if STDIN in files:
-        more, wrong = read_documents(sys.stdin.read(), "-", Path.cwd())
-        known = len(twice(declarations))
-        declarations += more
-        faults += wrong + twice(declarations)[known:]
-    return declarations, faults
 
 
 def _show(change: Change, tell: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from penstock.cli.session import (
     JsonOption,
     NoInputOption,
     connect,
+    done,
     usage,
 )
 from penstock.cli.wording import ago, value
@@ -70,11 +71,8 @@ def show(position: PositionArgument, json_output: JsonOption = False) -> None:
 def retry(position: PositionArgument, json_output: JsonOption = False) -> None:
     """Append the message again and drop the letter."""
     with connect() as client:
-        done = client.deadletter.retry(position)
-    if json_output:
-        emit_json(done)
-    else:
-        say(f"appended again; dead letter {position} is gone")
+        told = client.deadletter.retry(position)
+    done(f"appended again; dead letter {position} is gone", json_output, told)
 
 
 def drop(
@@ -92,7 +90,4 @@ def drop(
             say(f"{letter['subject']}: {letter['reason']}")
             typer.confirm("throw it away?", abort=True, err=True)
         client.deadletter.drop(position)
-    if json_output:
-        emit_json({"dropped": position})
-    else:
-        say(f"dropped dead letter {position}")
+    done(f"dropped dead letter {position}", json_output, {"dropped": position})

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.output import emit_json, say
-from penstock.cli.session import JsonOption, NamespaceOption, NoInputOption, connect, usage
+from penstock.cli.session import JsonOption, NamespaceOption, NoInputOption, connect, done, usage
 
 NameArgument = Annotated[str, typer.Argument(help="The secret.")]
 
@@ -32,11 +31,9 @@ def set_(
     """Set a secret's value, read from standard input, or asked for without showing it."""
     value = _value(name, no_input)
     with connect(namespace) as client:
-        done = client.secret.set(name, value, keep=keep)
-    if json_output:
-        emit_json(done)
-    else:
-        say(f"set secret {name}: fingerprint {done['fingerprint']}, {done['values']} open")
+        told = client.secret.set(name, value, keep=keep)
+    said = f"set secret {name}: fingerprint {told['fingerprint']}, {told['values']} open"
+    done(said, json_output, told)
 
 
 def rm(
@@ -47,10 +44,7 @@ def rm(
     """Remove a secret with all its values."""
     with connect(namespace) as client:
         client.secret.delete(name)
-    if json_output:
-        emit_json({"deleted": name})
-    else:
-        say(f"removed secret {name}")
+    done(f"removed secret {name}", json_output, {"deleted": name})
 
 
 def _value(name: str, no_input: bool) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -95,6 +96,14 @@ def pairs(given: list[str], option: str) -> dict[str, str]:
             usage(f"{option} {text}: write it as {option} name=value")
         found[name] = value
     return found
+
+
+def done(sentence: str, as_json: bool, found: Mapping[str, Any]) -> None:
+    """Report what is done: in a sentence on standard error, or as JSON."""
+    if as_json:
+        emit_json(found)
+    else:
+        say(sentence)
 
 
 def asked(client: Client, wish: Wish, as_json: bool, wait: bool, timeout: str | None) -> None:

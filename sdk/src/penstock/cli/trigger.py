@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli.output import Cell, emit_json, fields, say, table, write
-from penstock.cli.session import JsonOption, NamespaceOption, asked, connect, moment, usage
+from penstock.cli.reading import read
+from penstock.cli.session import (
+    EXIT_USAGE,
+    JsonOption,
+    NamespaceOption,
+    asked,
+    connect,
+    done,
+    moment,
+    usage,
+)
 from penstock.cli.wording import clock, value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from penstock.client import Declaration
 
 NameArgument = Annotated[str, typer.Argument(help="Its name.")]
 FileOption = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", help="Its definition, YAML or JSON; - reads standard input."),
+    str | None,
+    typer.Option("--file", "-f", help="Its document, as of `penstock apply`; - is standard input."),
 ]
 FIRINGS_SHOWN_MAX = 20
-STANDARD_INPUT = Path("-")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +46,10 @@ def apply(
     file: FileOption = None, namespace: NamespaceOption = None, json_output: JsonOption = False
 ) -> None:
     """Declare the triggers of a file, each in place of the one of its name."""
-    found = _documents(file)
     wishes = []
-    with connect(namespace) as client:
-        for document in found:
-            wishes.append(client.trigger.apply(document))
+    for one in _declared(file):
+        with connect(one.namespace or namespace) as client:
+            wishes.append(client.trigger.apply(_definition(one)))
     if json_output:
         emit_json({"items": [wish._asdict() for wish in wishes]})
         return
@@ -92,10 +101,7 @@ def delete(
     """Delete it with all that it had not fired yet; applied again, it begins anew."""
     with connect(namespace) as client:
         told = client.trigger.delete(name, reason=reason, if_match=if_match)
-    if json_output:
-        emit_json({"deleted": name, **told._asdict()})
-    else:
-        say(f"deleted trigger {name}")
+    done(f"deleted trigger {name}", json_output, {"deleted": name, **told._asdict()})
 
 
 def dry_run(
@@ -112,7 +118,7 @@ def dry_run(
     json_output: JsonOption = False,
 ) -> None:
     """Show what one event would make it ask for. Its timing is left aside; nothing is appended."""
-    definition, name = _definition(file, name)
+    definition, name, namespace = _chosen(file, name, namespace)
     if (event is None) == (type is None):
         usage("name one event", "--event 1207, or --type dataset.registered")
     made: dict[str, Any] = {"type": type}
@@ -144,7 +150,7 @@ def backtest(
     json_output: JsonOption = False,
 ) -> None:
     """Run it over the recorded log: what it would have fired, beside what did happen."""
-    definition, name = _definition(file, name)
+    definition, name, namespace = _chosen(file, name, namespace)
     with connect(namespace) as client:
         found = client.trigger.backtest(
             name,
@@ -225,53 +231,41 @@ def _firing(found: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def _definition(file: Path | None, name: str | None) -> tuple[dict[str, Any] | None, str]:
-    """A definition from a file, and the name of the trigger that is meant."""
+def _chosen(
+    file: str | None, name: str | None, namespace: str | None
+) -> tuple[dict[str, Any] | None, str, str | None]:
+    """A definition from a file, the name of the trigger that is meant, and its namespace."""
     if file is None:
         if name is None:
             usage("name the trigger, or give its definition", "-f retrain.yaml")
-        return None, name
-    found = _documents(file)
-    chosen = [one for one in found if name is None or one.get("trigger") == name]
-    if len(chosen) != 1:
-        usage(f"{file} has {len(chosen)} fitting triggers", "name one of them")
-    return chosen[0], str(chosen[0]["trigger"])
+        return None, name, namespace
+    fitting = [one for one in _declared(file) if name is None or one.name == name]
+    if len(fitting) != 1:
+        usage(f"{file} has {len(fitting)} fitting triggers", "name one of them")
+    [one] = fitting
+    return _definition(one), one.name, one.namespace or namespace
 
 
-def _documents(file: Path | None) -> Sequence[dict[str, Any]]:
-    import yaml  # noqa: PLC0415 - not for every command
+def _definition(declared: Declaration) -> dict[str, Any]:
+    """What the file says, by the fields of `trigger.requested`."""
+    return declared.event.model_dump(mode="json", exclude_defaults=True)
 
+
+def _declared(file: str | None) -> list[Declaration]:
+    """The triggers of a file, in the form of `penstock apply`."""
     if file is None:
         usage("give the definition", "-f retrain.yaml")
-    try:
-        text = sys.stdin.read() if file == STANDARD_INPUT else file.read_text(encoding="utf-8")
-        # JSON's values alone: a date in a template stays the text that it is.
-        found = [one for one in yaml.load_all(text, _plain_loader()) if one is not None]
-    except OSError as error:
-        usage(f"{file}: {error.strerror}")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        usage(f"{file}: {' '.join(str(error).split())}")
+    found, faults = read([file])
     for one in found:
-        if not isinstance(one, dict) or not isinstance(one.get("trigger"), str):
-            usage(f"{file}: each document is one trigger with its name", "trigger: retrain")
-        if True in one:
-            one["on"] = one.pop(True)  # YAML 1.1 reads the bare word `on` as true
+        if one.kind != "trigger":
+            usage(
+                f"{one.file}:{one.line}: a {one.kind}, no trigger", "penstock apply takes all kinds"
+            )
+    if faults:
+        raise typer.Exit(EXIT_USAGE)
     if not found:
-        usage(f"{file} holds no trigger")
+        usage(f"{file} holds no trigger", "kind: trigger")
     return found
-
-
-def _plain_loader() -> Any:
-    import yaml  # noqa: PLC0415
-
-    class Loader(yaml.SafeLoader):
-        """Reads times as text."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return Loader
 
 
 def _object(text: str, option: str) -> dict[str, Any]:

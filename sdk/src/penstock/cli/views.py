@@ -95,7 +95,7 @@ VIEWS: dict[str, View] = {
         "penstock token create",
     ),
     "credential": View(
-        "Key pairs that open the bus itself.",
+        "Key pairs that open the bus, or the object store, itself.",
         ("kind", "role", "public_key", "description", "by"),
         "penstock credential create",
     ),

@@ -44,7 +44,8 @@ class Noun:
         return Row(self._transport.get(self._path(id), {"at": write_time(at)}))
 
     def declared(self, name: str, *, at: Moment = None) -> dict[str, Any]:
-        """What is declared of a thing, as `fields`: its last wish that was not refused.
+        """What is declared of a thing, as `fields`: its last wish that was neither refused nor
+        withdrawn; `refusal` says why a later one was refused.
 
         Raises `NotFound` where nothing is, or nothing of this noun can be declared.
         """
