@@ -26,8 +26,10 @@ from penstock_chassis.ports import KeyValue, KeyValues
 DEATHS_BUCKET = "DEATHS"
 DEATHS_MAX = 10
 """Deaths in a row before a message becomes a dead letter. One that kills its process is then known
-after about as many leases, in minutes; an innocent one that takes as long as ten restarts are apart
-is as good as never handled. An outage leaves no record, however long it is."""
+after about as many leases, in minutes. An innocent one that happens to be in hand at as many deaths
+in a row is not told from it: with handlers of 5 s, simulated, one of 10,000 messages where kills
+came 10 s apart on average, none where they came 15 s apart. An outage that begins while a message
+is in hand may leave one record, however long it is."""
 RECORD_SECONDS = 86400.0
 """A record that nobody comes back to is forgotten after a day, and deaths are counted anew."""
 

@@ -1,6 +1,7 @@
 """Messages that end their process: found out and buried, and no other message with them."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,8 @@ from penstock_chassis.deaths import DEATHS_BUCKET, DEATHS_MAX, Deaths
 from penstock_chassis.errors import Unavailable
 from penstock_chassis.ports import ConsumerSpec, Delivery
 from penstock_chassis.testing import SimPorts, SimWorld, run
-from penstock_chassis.testing.contracts.suite import events
+from penstock_chassis.testing.contracts.suite import event, events
+from penstock_chassis.testing.simbus.incarnation import Incarnation
 
 LEASE_SECONDS = 30.0
 LIVES_MAX = 3 * DEATHS_MAX
@@ -21,6 +23,10 @@ MESSAGES = 4
 KILLS_SECONDS = 1.0
 WORK_SECONDS = 5.0
 """Of the innocent: longer than the killer needs, so that each of its deaths hits them all."""
+KILLS = 200
+KILL_SECONDS_MAX = 6 * WORK_SECONDS
+"""From one kill to the next. With two thirds of it one message of 10,000 died as often as a killer
+does, and was buried: nothing tells those apart."""
 
 
 async def _consume(
@@ -94,6 +100,53 @@ def test_a_message_that_kills_its_process_is_buried_and_those_in_hand_with_it_ar
         assert story.calls[KILLER] == DEATHS_MAX + 1, "the first death is not counted"
         bucket = await story.ports.kv.bucket(DEATHS_BUCKET)
         assert await bucket.keys() == [f"worker.{letter.sequence}"], "the innocent are cleared"
+
+    run(main(), seed=seed)
+
+
+async def _recorded(ports: SimPorts) -> dict[int, int]:
+    """Deaths by sequence, as the records say."""
+    bucket = await ports.kv.bucket(DEATHS_BUCKET)
+    entries = [await bucket.get(key) for key in await bucket.keys()]
+    return {int(e.key.split(".")[1]): int(e.value) for e in entries if e is not None}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kills_at_random_moments_bury_nothing(seed: int) -> None:
+    """Far more deaths than one message may have; none is laid to one that was not in hand."""
+
+    async def main() -> None:
+        dice = random.Random(seed)
+        world = SimWorld(seed)
+        ports = world.ports()
+        in_hand: set[int] = set()
+        deaths: Counter[int] = Counter()
+
+        async def handle(delivery: Delivery) -> None:
+            in_hand.add(delivery.message.sequence)
+            await asyncio.sleep(WORK_SECONDS)
+            in_hand.discard(delivery.message.sequence)
+
+        async def serve(life: Incarnation) -> None:
+            await (await _consume(world.ports(life), handle)).run()
+
+        for kill in range(KILLS):
+            await ports.log.append([event("team", f"m{kill}")])
+            life = world.start("worker")
+            life.task(serve(life))
+            await asyncio.sleep(dice.uniform(0, KILL_SECONDS_MAX))  # virtual
+            life.kill("at random")
+            deaths.update(in_hand)
+            in_hand.clear()
+            assert all(n <= deaths[sequence] for sequence, n in (await _recorded(ports)).items())
+        life = world.start("worker")
+        life.task(serve(life))
+        await asyncio.sleep(KILLS * WORK_SECONDS + 2 * LEASE_SECONDS)  # virtual
+        life.kill("at the end")
+        assert deaths.total() > 2 * DEATHS_MAX, "the kills hit"
+        assert await ports.dead_letters.list() == []
+        assert await ports.consumers.pending("worker") == 0
+        assert await _recorded(ports) == {}
 
     run(main(), seed=seed)
 
