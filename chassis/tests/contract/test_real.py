@@ -81,6 +81,7 @@ def tamper(servers: Servers) -> Tamper:
 
 
 SHORT_WINDOW_SECONDS = 0.1
+"""Time itself is what is waited for here: no event tells that a window is over."""
 
 
 @pytest.fixture

@@ -50,20 +50,29 @@ class Bus:
     def __init__(self, server: EmbeddedNats, platform: Client) -> None:
         self.server, self.platform = server, platform
         self.seeds: dict[tuple[str, str], str] = {}
-        self.refusals: list[str] = []
+        self.refusals: asyncio.Queue[str] = asyncio.Queue()
         self.clients: list[Client] = []
+        self.ended: dict[Client, asyncio.Event] = {}
+        """Set once the connection of a tenant's client is closed."""
 
     async def tenant(self, namespace: str, role: str = "editor") -> Client:
         async def note(error: Exception) -> None:
-            self.refusals.append(str(error))
+            self.refusals.put_nowait(str(error))
+
+        ended = asyncio.Event()
+
+        async def end() -> None:
+            ended.set()
 
         client = await nats.connect(
             self.server.tenant_url,
             nkeys_seed_str=self.seeds[namespace, role],
             error_cb=note,
+            closed_cb=end,
             allow_reconnect=False,
         )
         self.clients.append(client)
+        self.ended[client] = ended
         return client
 
     async def log(self) -> list[str]:
@@ -98,12 +107,10 @@ async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def refused(bus: Bus, said: str) -> AsyncIterator[None]:
     """The server answers what is done within with a violation."""
-    before = len(bus.refusals)
+    assert bus.refusals.empty()
     yield
     async with asyncio.timeout(ARRIVES_SECONDS):
-        while len(bus.refusals) == before:  # noqa: ASYNC110 - told by the client alone
-            await asyncio.sleep(0.01)
-    assert said in bus.refusals[-1].lower()
+        assert said in (await bus.refusals.get()).lower()
 
 
 async def answer_to(url: str, **options: Any) -> bytes:
@@ -136,9 +143,12 @@ async def test_nobody_comes_in_without_a_credential(bus: Bus) -> None:
 
 async def test_a_tenant_sees_the_events_of_its_namespace_alone(bus: Bus) -> None:
     seen: list[str] = []
+    all_seen = asyncio.Event()
 
     async def note(message: Any) -> None:
         seen.append(message.subject)
+        if seen.count(WISH) == 2:  # the last that is said, in the order in which it is said
+            all_seen.set()
 
     for role in ("viewer", "editor"):
         client = await bus.tenant(MINE, role)
@@ -147,9 +157,7 @@ async def test_a_tenant_sees_the_events_of_its_namespace_alone(bus: Bus) -> None
     for subject in (THEIRS, FACT, f"penstock.{OTHER}.job.placed.j1", WISH):
         await bus.state(subject)
     async with asyncio.timeout(ARRIVES_SECONDS):
-        while len(seen) < 4:  # noqa: ASYNC110 - told by the client alone
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(REFUSED_SECONDS)
+        await all_seen.wait()
     assert sorted(seen) == sorted([FACT, WISH] * 2)
 
 
@@ -257,8 +265,7 @@ async def test_a_credential_that_is_revoked_is_cut_off_and_others_live_on(bus: B
     ]
     await bus.server.admit(kept)
     async with asyncio.timeout(ARRIVES_SECONDS):
-        while mine.is_connected:  # noqa: ASYNC110 - told by the client alone
-            await asyncio.sleep(0.01)
+        await bus.ended[mine].wait()
     await theirs.flush()
     await bus.state(FACT)
     assert bus.platform.is_connected

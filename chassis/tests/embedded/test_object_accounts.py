@@ -13,10 +13,10 @@ from minio.error import S3Error
 from penstock_chassis.accounts import Credential
 from penstock_chassis.accounts.objects import objects_secret
 from penstock_chassis.embedded import DataDir, EmbeddedObjects
+from penstock_chassis.testing.contracts.deliveries import eventually
 from penstock_schemas import CredentialIssued
 
 MINE, OTHER, BUCKET = "vision", "audio", "penstock"
-COUNTS_SECONDS = 10.0
 
 
 def credential(namespace: str, role: str) -> Credential:
@@ -36,16 +36,16 @@ def tenant(server: EmbeddedObjects, role: str) -> Minio:
 
 
 async def until_known(asked: Callable[[], Any], code: str | None) -> None:
-    async with asyncio.timeout(COUNTS_SECONDS):
-        while True:
-            try:
-                await asyncio.to_thread(asked)
-                found = None
-            except S3Error as error:
-                found = error.code
-            if found == code:
-                return
-            await asyncio.sleep(0.02)
+    """Wait until the server answers so; it hears of a credential by a file, and tells nobody."""
+
+    async def answers() -> bool:
+        try:
+            await asyncio.to_thread(asked)
+        except S3Error as error:
+            return error.code == code
+        return code is None
+
+    await eventually(answers)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from penstock_chassis.errors import NotFound, Retry
 from penstock_chassis.ports import ConsumerSpec, Delivery, Ports
 from penstock_chassis.settings import PlatformSettings
 from penstock_chassis.testing import SimWorld
-from penstock_chassis.testing.contracts.deliveries import take, take_all
+from penstock_chassis.testing.contracts.deliveries import eventually, take, take_all
 from penstock_chassis.testing.contracts.suite import aggregates, event, events
 
 pytestmark = pytest.mark.e2e
@@ -27,6 +27,8 @@ SPEC = ConsumerSpec(NAME, ("penstock.team.>",), lease_seconds=30.0, in_flight_ma
 MESSAGES = 400
 DELETIONS = 3
 SOON_SECONDS = 30.0
+IN_HAND = tuple(f"penstock.team.thing.requested.p{part}n1" for part in range(DELETIONS))
+"""Messages whose handling ends only after the deletion of their part."""
 
 
 @dataclass
@@ -64,13 +66,15 @@ async def test_every_message_is_handled_when_the_consumer_is_deleted_under_load(
     handled: Counter[str] = Counter()
     put_off: set[str] = set()
     progress = asyncio.Event()
+    deleted = [asyncio.Event() for _ in IN_HAND]
 
     async def handle(delivery: Delivery) -> None:
         subject = delivery.message.subject
         if delivery.message.sequence % 10 == 0 and subject not in put_off:
             put_off.add(subject)
             raise Retry(0.5, "its turn comes later")
-        await asyncio.sleep(0.005)  # so that some are in hand at each deletion
+        if subject in IN_HAND:
+            await deleted[IN_HAND.index(subject)].wait()
         handled[subject] += 1
         progress.set()
 
@@ -90,6 +94,7 @@ async def test_every_message_is_handled_when_the_consumer_is_deleted_under_load(
                 if number == MESSAGES // 2:
                     await reached(part * MESSAGES + MESSAGES // 4)
                     await bus.delete()
+                    deleted[part].set()
         await reached(DELETIONS * MESSAGES)
     await bus.ports.consumers.verify()
     await loop.drain()
@@ -115,8 +120,7 @@ async def test_a_deleted_consumer_fails_verification_until_somebody_pulls_again(
 async def test_a_waiting_pull_learns_at_once_that_its_consumer_was_deleted(bus: Bus) -> None:
     subscription = await bus.ports.consumers.open(SPEC)
     waiting = asyncio.create_task(take(subscription, 1))
-    while not await bus.ports.consumers.attended(NAME):  # noqa: ASYNC110 - the server tells nobody
-        await asyncio.sleep(0.01)
+    await eventually(lambda: bus.ports.consumers.attended(NAME))
     await bus.delete()
     await bus.ports.log.append(events("team", 1))
     async with asyncio.timeout(2.0):

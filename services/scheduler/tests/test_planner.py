@@ -309,6 +309,50 @@ def test_what_a_queue_is_owed_is_reclaimed_from_those_that_borrow() -> None:
     assert ("t", "m1") in keys
 
 
+def test_what_is_within_a_queues_quota_is_not_taken_by_another_queue() -> None:
+    world = cluster(4)
+    for name in ("mine", "theirs"):
+        world.configure(QueueSpec(("t", name), quota=Limit(gpu=4000)))
+    theirs = waiting(world, "old", FOUR, queue="theirs")
+    run(world, 0.0)
+    waiting(world, "new", FOUR, 100_000.0, queue="mine")
+    assert not plan(world, 100_000.0, in_round=True).preemptions
+    world.configure(QueueSpec(("t", "theirs"), quota=Limit(gpu=2000), borrowing=Limit(None, None)))
+    assert [p.job for p in plan(world, 100_000.0, in_round=True).preemptions] == [theirs]
+
+
+def test_a_job_that_its_place_is_held_for_keeps_nobody_behind_it_waiting() -> None:
+    world = cluster(4, 4)
+    old = waiting(world, "old", FOUR)
+    other = waiting(world, "other", FOUR)
+    run(world, 0.0)
+    first = waiting(world, "first", FOUR, 1000.0)
+    (hold,) = plan(world, 1000.0, in_round=True).holds
+    world.leave(old, 1000.0)
+    world.hold(first, hold.places)
+    second = waiting(world, "second", FOUR, 1001.0)
+    (preemption,) = plan(world, 1001.0, in_round=True).preemptions
+    assert (preemption.job, preemption.beneficiary) == (other, second)
+    world.remove(other, 1002.0)
+    (start,) = run(world, 1002.0).starts
+    assert (start.job, start.places[0].node) == (second, "n1")
+
+
+def test_what_is_held_on_a_node_that_closes_is_held_no_longer() -> None:
+    world = cluster(4, 4)
+    old = waiting(world, "old", FOUR)
+    waiting(world, "other", replace(FOUR, preemptible=False))
+    run(world, 0.0)
+    new = waiting(world, "new", FOUR, 1000.0)
+    (hold,) = plan(world, 1000.0, in_round=True).holds
+    world.leave(old, 1000.0)
+    world.hold(new, hold.places)
+    world.set_ready("n0", False)
+    world.remove(world.jobs["t", "other"], 1001.0)
+    (start,) = run(world, 1001.0).starts
+    assert (start.job, start.places[0].node) == (new, "n1")
+
+
 def test_a_job_that_may_not_be_preempted_stays() -> None:
     world = cluster(4)
     waiting(world, "old", replace(FOUR, preemptible=False))

@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock_gateway.adapters.sql_compare import compare
 from penstock_gateway.adapters.sql_engine import Cursor, Engine
+from penstock_gateway.adapters.sql_filters import conditions_of, indexable
 from penstock_gateway.adapters.sql_schema import (
     CHECKPOINTS,
     EVENTS,
@@ -34,7 +35,6 @@ from penstock_gateway.domain.projected import (
     Query,
     Standing,
     matches,
-    needles,
 )
 from penstock_gateway.domain.read_model import ALL, RowKey
 from penstock_gateway.domain.view import Row, utc_text
@@ -208,8 +208,8 @@ class SqlRows:
     def _values(self, generation: int, key: RowKey, row: Row) -> Sequence[Any]:
         places = self._indexed.get(key.noun, {})
         indexed = dict.fromkeys(INDEX_COLUMNS)
-        indexed |= {place: _indexable(row[column]) for column, place in places.items()}
-        born, changed, status = row["created_sequence"], row["sequence"], _indexable(row["status"])
+        indexed |= {place: indexable(row[column]) for column, place in places.items()}
+        born, changed, status = row["created_sequence"], row["sequence"], indexable(row["status"])
         document = self._driver.to_document(document_of(row))
         return (generation, *key, born, changed, status, *indexed.values(), document)
 
@@ -238,7 +238,9 @@ class SqlRows:
 
     def _page(self, cursor: Cursor, query: Query) -> Page:
         standing = self._standing(cursor)
-        conditions, values, told = self._conditions(query)
+        conditions, values, told = conditions_of(
+            query, self._indexed.get(query.noun, {}), self._driver
+        )
         found: list[tuple[int, bytes]] = []
         before, batch = query.born_before, query.limit + 1
         if not told:  # most rows read will not be among those wanted
@@ -264,33 +266,6 @@ class SqlRows:
         shown = found[: query.limit]
         further = shown[-1][0] if len(found) > query.limit else None
         return Page([document for _, document in shown], standing, further)
-
-    def _conditions(self, query: Query) -> tuple[list[str], list[Any], bool]:
-        """What the database can tell of the query, and whether that is nearly all of it: the rows
-        that it finds are compared again, those that it leaves out do not match."""
-        places = {"status": "status", **self._indexed.get(query.noun, {})}
-        conditions: list[str] = []
-        values: list[Any] = []
-        told = indexed = 0
-        for column, text in query.wanted.items():
-            held = needles(column, text)
-            if column in places and text not in ("", "null"):
-                conditions.append(f" AND {places[column]} = ?")
-                values.append(_indexable(text))
-                indexed += 1
-            elif held is not None:
-                either = " OR ".join([self._driver.contains] * len(held))
-                conditions.append(f" AND ({either})")
-                values += map(self._driver.to_document, held)
-            else:
-                continue
-            told += 1
-        if query.namespace != ALL:
-            # The `||` keeps SQLite from this index where a better one is there.
-            column = "namespace || ''" if indexed else "namespace"
-            conditions.append(f" AND {column} = ?")
-            values.append(query.namespace)
-        return conditions, values, told == len(query.wanted)
 
     async def find(self, noun: str, namespace: str, id: str) -> Page:
         """See `RowStore.find`."""
@@ -409,11 +384,6 @@ class SqlRows:
     def _all(self, cursor: Cursor, statements: Iterable[str]) -> None:
         for statement in statements:
             self._run(cursor, statement)
-
-
-def _indexable(value: Any) -> str | None:
-    """A value as an index keeps it; PostgreSQL has no NUL in texts."""
-    return value.replace("\0", "�") if isinstance(value, str) else None
 
 
 def _bytes(document: Any) -> bytes:

@@ -12,14 +12,8 @@ from datetime import datetime
 from penstock_gateway.domain.descent import Descents, Pair, TriggerKey
 from penstock_gateway.domain.endings import ENDING_TYPES
 from penstock_gateway.domain.firing import Owed
-from penstock_gateway.domain.timing import (
-    Timing,
-    deadline,
-)
-from penstock_schemas import (
-    TriggerRequested,
-    event_types,
-)
+from penstock_gateway.domain.timing import Timing, deadline
+from penstock_schemas import TriggerRequested, event_types
 
 NOUN = TriggerRequested.noun()
 

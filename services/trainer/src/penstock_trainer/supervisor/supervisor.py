@@ -4,9 +4,9 @@ Several trainers may read one log, and serve the same nodes or others. They shar
 that a message may reach a trainer that does not serve its node: nothing rests on having been given
 it. Each looks in the log, again and again, for what waits on its nodes and for what is its own.
 
-Which of them starts an attempt is what
-`job.started` says, the guarded append that only one of them can make; it names the launcher's
-identity. So an attempt is started by the launchers of one identity alone, and at most once there.
+Which of them starts an attempt is what `job.started` says, the guarded append that only one of
+them can make; it names the launcher's identity. So an attempt is started by the launchers of one
+identity alone, and at most once there.
 
 Everything a task does may be done again after a crash; an error of one attempt is logged and
 tried again with back-off, and touches no other.

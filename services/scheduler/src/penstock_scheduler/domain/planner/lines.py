@@ -55,10 +55,6 @@ class Line:
         else:
             del self.entries[at]
 
-    def before(self, entry: Entry) -> int:
-        """How many stand before it."""
-        return bisect_left(self.entries, entry, lo=self.first) - self.first
-
 
 @dataclass(slots=True)
 class Lines:

@@ -1,6 +1,7 @@
 """Where a job fits now: best fit for one replica, the tightest domain for a gang."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from penstock_scheduler.domain.planner.capacity import (
     SCAN_MAX,
@@ -31,7 +32,7 @@ def fit(
     if replicas == 1:
         place = fit_one(capacity, shape)
         return None if place is None else (place,)
-    for mask in domains(capacity, depth, required, shape, replicas):
+    for mask in _roomy(capacity, depth, required, shape, replicas):
         places = _spread(capacity, shape, replicas, mask)
         if places is not None:
             return places
@@ -52,24 +53,39 @@ def kinds_of(capacity: Capacity, shape: Shape) -> Sequence[str]:
     return shape.kinds or sorted(capacity.open)
 
 
-def domains(
-    capacity: Capacity, depth: int | None, required: bool, shape: Shape, replicas: int
-) -> Iterator[int]:
-    """Masks to try, the narrowest first; of those with room the one with the least of it."""
+def domains(capacity: Capacity, depth: int | None, required: bool) -> Iterator[Sequence[int]]:
+    """The domains that may hold a job, as masks, level by level from the narrowest that is asked
+    for; the whole cluster last, unless a domain is required."""
     if depth is not None:
         for level in range(min(depth, len(capacity.domains) - 1), -1, -1):
-            able = [
-                (room, path, mask)
-                for path, mask in capacity.domains[level].items()
-                if (room := replicas_in(capacity, shape, mask)) >= replicas
-            ]
-            for _, _, mask in sorted(able):
-                yield mask
+            yield [mask for _, mask in sorted(capacity.domains[level].items())]
             if required:
                 return
-        if required:
-            return
-    yield EVERYWHERE
+    if depth is None or not required:
+        yield [EVERYWHERE]
+
+
+def roomiest(
+    capacity: Capacity, kind: str, mask: int = EVERYWHERE, least: int = 0
+) -> Iterator[Node]:
+    """Nodes by what is open on them, the most first, with at least so many open devices of a kind;
+    without a kind by CPU."""
+    of_kind = [capacity.open[kind]] if kind in capacity.open else []
+    for buckets in of_kind if kind else capacity.cpu:
+        for number in range(len(buckets.sets) - 1, least - 1, -1):
+            yield from (capacity.nodes[index] for index in each(buckets.sets[number] & mask))
+
+
+def _roomy(
+    capacity: Capacity, depth: int | None, required: bool, shape: Shape, replicas: int
+) -> Iterator[int]:
+    """Of each level the domains that have room, the one with the least of it first."""
+    for level in domains(capacity, depth, required):
+        if level == [EVERYWHERE]:
+            yield EVERYWHERE
+            continue
+        rooms = ((replicas_in(capacity, shape, mask), mask) for mask in level)
+        yield from (mask for room, mask in sorted(rooms, key=itemgetter(0)) if room >= replicas)
 
 
 def replicas_in(capacity: Capacity, shape: Shape, mask: int) -> int:
@@ -115,8 +131,7 @@ def _share(capacity: Capacity, shape: Shape, mask: int) -> Place | None:
                 best = min(best or (free, index), (free, index))
         if best is not None:
             return Place(capacity.nodes[best[1]].offer.name, kind=kind)
-    whole = Shape(shape.cpu_milli, shape.memory_bytes, 1, kinds=shape.kinds)
-    return _whole(capacity, whole, mask)
+    return _whole(capacity, shape.whole, mask)
 
 
 def _cpu_only(capacity: Capacity, shape: Shape, mask: int) -> Place | None:
@@ -150,7 +165,7 @@ def _spread(capacity: Capacity, shape: Shape, replicas: int, mask: int) -> tuple
     kinds: Sequence[str] = kinds_of(capacity, shape) if shape.gpu else ("",)
     for kind in kinds:
         places, missing = [], replicas
-        for node in _roomiest(capacity, shape, kind, mask):
+        for node in roomiest(capacity, kind, mask, max(shape.gpu, 1)):
             count = node.spare(shape)
             if shape.gpu:
                 count = min(count, _devices(node, kind).open // shape.gpu)
@@ -161,17 +176,6 @@ def _spread(capacity: Capacity, shape: Shape, replicas: int, mask: int) -> tuple
             if not missing:
                 return tuple(places)
     return None
-
-
-def _roomiest(capacity: Capacity, shape: Shape, kind: str, mask: int) -> Iterator[Node]:
-    if kind:
-        sets = capacity.open[kind].sets if kind in capacity.open else []
-        for number in range(len(sets) - 1, max(shape.gpu, 1) - 1, -1):
-            yield from (capacity.nodes[i] for i in each(sets[number] & mask))
-        return
-    for buckets in capacity.cpu:
-        for number in range(len(buckets.sets) - 1, 0, -1):
-            yield from (capacity.nodes[i] for i in each(buckets.sets[number] & mask))
 
 
 def _ready(capacity: Capacity) -> int:

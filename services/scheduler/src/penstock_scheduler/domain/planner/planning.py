@@ -64,6 +64,9 @@ def plan(world: World, now: float, *, in_round: bool = False) -> Plan:
             if len(made) >= world.policy.changes_max:
                 break
             ask = job.ask
+            if job.held:  # it starts there once that is free; those behind it are looked at
+                trial.park(job)
+                continue
             places = fit(world.capacity, ask.shape, ask.replicas, ask.depth, ask.required)
             if places is not None:
                 made.starts.append(Start(job, trial.start(job, places)))
@@ -74,16 +77,17 @@ def plan(world: World, now: float, *, in_round: bool = False) -> Plan:
 
 
 def _start_held(trial: Trial, made: Plan) -> None:
-    """Start the jobs whose held places are free by now."""
+    """Start the jobs whose held places are free by now, and whose queue may still hold them."""
     world = trial.world
     for job in sorted(world.holders.values(), key=lambda one: one.asked):
-        if job.phase is Phase.WAITING and world.capacity.is_free(job.ask.shape, job.held):
+        ready = job.phase is Phase.WAITING and world.capacity.is_free(job.ask.shape, job.held)
+        if ready and world.turns.tier_of(job) is not None:
             made.starts.append(Start(job, trial.start(job, job.held)))
 
 
 def _make_room(trial: Trial, made: Plan, job: Job) -> bool:
     """Let others give way to the job, if the policy finds any."""
-    found = None if job.held else room_for(trial, job)
+    found = room_for(trial, job)
     if found is None:
         return False
     for victim in found.victims:

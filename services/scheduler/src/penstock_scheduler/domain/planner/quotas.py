@@ -156,10 +156,6 @@ class Quotas:
             at = queue.spec.parent
         return tier
 
-    def blocker(self, key: Key, need: Amount) -> Queue | None:
-        """The first queue on the way up whose limit is in the way."""
-        return next((queue for queue in self.path(key) if queue.above_limit(need)), None)
-
     def borrows(self, key: Key, beneficiary: Key) -> bool:
         """Whether a job of `key` uses what some queue above it borrows, and `beneficiary` is
         outside of that queue: what it uses may be reclaimed for the beneficiary."""

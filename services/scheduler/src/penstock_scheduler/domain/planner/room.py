@@ -8,10 +8,17 @@ together where that is free in parts; and nobody leaves unless all of it fits.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-from penstock_scheduler.domain.planner.capacity import Capacity, Node, each, pool_of
+from penstock_scheduler.domain.planner.capacity import Capacity, Node, pool_of
 from penstock_scheduler.domain.planner.jobs import Job
-from penstock_scheduler.domain.planner.places import EVERYWHERE, fit_one, kinds_of
+from penstock_scheduler.domain.planner.places import (
+    EVERYWHERE,
+    domains,
+    fit_one,
+    kinds_of,
+    roomiest,
+)
 from penstock_scheduler.domain.planner.quotas import Tier
 from penstock_scheduler.domain.planner.shapes import Place, Shape
 from penstock_scheduler.domain.planner.trial import Trial
@@ -45,7 +52,7 @@ def room_for(trial: Trial, job: Job) -> Room | None:
     tier = world.turns.tier_of(job)
     if tier is None:
         return None
-    shape = as_whole(ask.shape)
+    shape = ask.shape.whole  # a search for room must not fail on parts of devices
     if shape.gpu:
         for kind in kinds_of(world.capacity, shape):
             mark = trial.mark()
@@ -59,13 +66,6 @@ def room_for(trial: Trial, job: Job) -> Room | None:
     return None if eviction is None else Room(eviction.places, eviction.victims)
 
 
-def as_whole(shape: Shape) -> Shape:
-    """A share is looked for as a whole device: a search for room must not fail on parts."""
-    if not shape.gpu_milli:
-        return shape
-    return Shape(shape.cpu_milli, shape.memory_bytes, 1, kinds=shape.kinds)
-
-
 def _packed(trial: Trial, job: Job, shape: Shape, kind: str, tier: Tier) -> Room | None:
     world = trial.world
     missing = shape.gpu * job.ask.replicas - _open(world.capacity, kind)
@@ -75,7 +75,7 @@ def _packed(trial: Trial, job: Job, shape: Shape, kind: str, tier: Tier) -> Room
     for victim in victims:
         trial.vacate(victim)
     depth = job.ask.depth if job.ask.replicas > 1 else None
-    for mask in _masks(world.capacity, depth, job.ask.required):
+    for mask in chain.from_iterable(domains(world.capacity, depth, job.ask.required)):
         mark = trial.mark()
         packed = _pack(trial, shape, job.ask.replicas, kind, mask)
         if packed is not None:
@@ -122,16 +122,6 @@ def _victims(
     return kept
 
 
-def _masks(capacity: Capacity, depth: int | None, required: bool) -> Iterator[int]:
-    if depth is not None:
-        for level in range(min(depth, len(capacity.domains) - 1), -1, -1):
-            yield from capacity.domains[level].values()
-            if required:
-                return
-    if depth is None or not required:
-        yield EVERYWHERE
-
-
 def _pack(
     trial: Trial, shape: Shape, replicas: int, kind: str, mask: int
 ) -> tuple[tuple[Place, ...], list[Move]] | None:
@@ -140,7 +130,7 @@ def _pack(
     if replicas == 1 and (place := fit_one(world.capacity, shape, mask)) is not None:
         return (place,), []
     chosen: list[tuple[Node, list[Job]]] = []
-    for tried, node in enumerate(_roomiest(world.capacity, kind, mask)):
+    for tried, node in enumerate(roomiest(world.capacity, kind, mask)):
         if len(chosen) == replicas or tried == NODES_MAX:
             break
         movers = _movers(world, node, shape, kind, trial.now)
@@ -162,13 +152,6 @@ def _pack(
         trial.hold(mover, (place,))
         moves.append(Move(mover, (place,)))
     return tuple(Place(node.offer.name, kind=kind) for node, _ in chosen), moves
-
-
-def _roomiest(capacity: Capacity, kind: str, mask: int) -> Iterator[Node]:
-    buckets = capacity.open.get(kind)
-    sets = list(buckets.sets) if buckets is not None else []
-    for number in range(len(sets) - 1, -1, -1):
-        yield from (capacity.nodes[index] for index in each(sets[number] & mask))
 
 
 def _movers(world: World, node: Node, shape: Shape, kind: str, now: float) -> list[Job] | None:

@@ -29,6 +29,13 @@ class Shape:
         """Devices that must be there for it; one for a share."""
         return self.gpu or (1 if self.gpu_milli else 0)
 
+    @property
+    def whole(self) -> "Shape":
+        """The same with a whole device in place of a share of one."""
+        if not self.gpu_milli:
+            return self
+        return Shape(self.cpu_milli, self.memory_bytes, 1, kinds=self.kinds)
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

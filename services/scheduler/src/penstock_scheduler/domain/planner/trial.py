@@ -104,12 +104,6 @@ class Trial:
 
         self._undo.append(undo)
 
-    def unhold(self, job: Job) -> None:
-        """What was held for the job is held no longer."""
-        world, old = self.world, job.held
-        world.unhold(job)
-        self._undo.append(lambda: world.hold(job, old))
-
 
 _Fields = tuple[Phase, float, float, float, int, tuple[Place, ...]]
 

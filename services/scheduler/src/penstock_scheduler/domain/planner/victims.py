@@ -7,10 +7,11 @@ nodes of the cheapest domain, and nobody leaves unless all of it then fits.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import chain
 
 from penstock_scheduler.domain.planner.capacity import Capacity, Node, each, pool_of
 from penstock_scheduler.domain.planner.jobs import Job
-from penstock_scheduler.domain.planner.places import EVERYWHERE, kinds_of
+from penstock_scheduler.domain.planner.places import EVERYWHERE, domains, kinds_of
 from penstock_scheduler.domain.planner.quotas import Key, Tier
 from penstock_scheduler.domain.planner.shapes import Place, Shape
 from penstock_scheduler.domain.planner.world import World
@@ -40,7 +41,7 @@ def evict_for(world: World, job: Job, shape: Shape, tier: Tier, now: float) -> E
     depth = ask.depth if ask.replicas > 1 else None
     for kind in kinds_of(world.capacity, shape) if shape.gpu else ("",):
         best: Eviction | None = None
-        for mask in _masks(world.capacity, depth, ask.required):
+        for mask in chain.from_iterable(domains(world.capacity, depth, ask.required)):
             found = _cheapest(world.capacity, shape, kind, ask.replicas, by_node, mask, now)
             if found is not None and (best is None or found.cost < best.cost):
                 best = found
@@ -72,15 +73,13 @@ def eligible(world: World, job: Job, tier: Tier, now: float) -> Iterator[Job]:
 
 
 def _yields(world: World, victim: Job, job: Job, tier: Tier, above: bool) -> bool:
-    """Whether a victim gives way: in the order of service, of priority, or of what is owed."""
+    """Whether a victim gives way: within a queue by priority, then by service; between queues only
+    what a queue has above its quota, to those who are owed it, or else by service."""
     if victim.queue == job.queue:
         if victim.ask.priority != job.ask.priority:
             return victim.ask.priority < job.ask.priority
         return above
-    borrows = world.quotas.borrows(victim.queue, job.queue)
-    if tier is Tier.OWED:
-        return borrows or above
-    return above and borrows
+    return (above or tier is Tier.OWED) and world.quotas.borrows(victim.queue, job.queue)
 
 
 def _price(
@@ -126,16 +125,6 @@ def _plus(have: _Three, part: _Three, sign: int) -> _Three:
 
 def _covers(have: _Three, need: _Three) -> bool:
     return have[0] >= need[0] and have[1] >= need[1] and (have[2] >= need[2] or need[2] == 0)
-
-
-def _masks(capacity: Capacity, depth: int | None, required: bool) -> Iterator[int]:
-    if depth is not None:
-        for level in range(min(depth, len(capacity.domains) - 1), -1, -1):
-            yield from capacity.domains[level].values()
-            if required:
-                return
-    if depth is None or not required:
-        yield EVERYWHERE
 
 
 def _cheapest(

@@ -2,7 +2,7 @@
 
 Whoever folds the log, or simulates one, tells the world what happened; each change costs about
 the same whatever the number of nodes, queues and jobs. Changes that a plan only tries are taken
-back exactly (`attempt`), so a plan leaves the world as it was.
+back exactly (`trial`), so a plan leaves the world as it was.
 """
 
 from bisect import bisect_left, insort
@@ -61,8 +61,13 @@ class World:
         self.turns.rebuild()
 
     def set_ready(self, node: str, ready: bool) -> None:
-        """A node takes jobs, or takes none; what runs there goes on."""
-        self.capacity.set_ready(self.capacity.by_name[node], ready)
+        """A node takes jobs, or takes none: what runs there goes on, and what was held there for
+        jobs that are to start is held no longer."""
+        found = self.capacity.by_name[node]
+        if not ready:
+            for job in [job for job in self.holders.values() if job.key in found.holders]:
+                self.unhold(job)
+        self.capacity.set_ready(found, ready)
         self.turns.rebuild()
 
     def configure(self, queue: QueueSpec) -> None:
