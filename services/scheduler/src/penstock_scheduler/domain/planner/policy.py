@@ -29,7 +29,8 @@ class Policy:
     round_seconds: float = 60.0
     """Jobs that should give way are looked for at most this often."""
     aged_seconds: float | None = None
-    """A job that waited this long in all goes first and is not preempted any more; None: never."""
+    """A job that waited this long in all goes first and is not preempted any more; None: never.
+    Ruinous where more is asked for than there is, for long: then all jobs grow old."""
     probe_gpu_seconds: float = 0.0
     """Service that a job may have before its queue must be owed it; 0: no probe lane."""
     preempts: bool = True
