@@ -95,6 +95,8 @@ class Job:
     """Seconds that it waited in all, but for its present wait."""
     level: int = 0
     """Whole part of its standing, as of `World.ripen`."""
+    rises_at: float = float("inf")
+    """When it reaches the next, while it runs."""
 
     def served(self, now: float) -> float:
         """GPU-seconds that it had until now."""

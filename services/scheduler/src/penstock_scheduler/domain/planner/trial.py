@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 from penstock_scheduler.domain.planner.jobs import Job, Phase
 from penstock_scheduler.domain.planner.shapes import Place
@@ -105,12 +106,14 @@ class Trial:
         self._undo.append(undo)
 
 
-_Fields = tuple[Phase, float, float, float, int, tuple[Place, ...]]
+_FIELDS = ("phase", "service", "since", "waited", "level", "rises_at", "places")
+"""What changes of a job by a change of its place."""
 
 
-def _fields(job: Job) -> _Fields:
-    return job.phase, job.service, job.since, job.waited, job.level, job.places
+def _fields(job: Job) -> tuple[Any, ...]:
+    return tuple(getattr(job, name) for name in _FIELDS)
 
 
-def _restore(job: Job, fields: _Fields) -> None:
-    job.phase, job.service, job.since, job.waited, job.level, job.places = fields
+def _restore(job: Job, fields: tuple[Any, ...]) -> None:
+    for name, value in zip(_FIELDS, fields, strict=True):
+        setattr(job, name, value)

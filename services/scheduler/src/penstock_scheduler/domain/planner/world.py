@@ -45,10 +45,10 @@ class World:
     turns: Turns = field(init=False)
     _ranks: dict[Key, float] = field(default_factory=dict)
     _ages: list[tuple[float, int, Key, float]] = field(default_factory=list)
-    """A heap: when a waiting job has waited too long; its wait's beginning tells likewise."""
-    _rises: list[tuple[float, int, Key, float]] = field(default_factory=list)
-    """A heap: when a running job reaches its next level; its run's beginning tells whether it
-    still counts."""
+    """A heap: when a waiting job has waited too long; its wait's beginning tells whether it
+    counts."""
+    _rises: list[tuple[float, int, Key]] = field(default_factory=list)
+    """A heap: when a running job reaches its next level; `Job.rises_at` tells whether it counts."""
 
     def __post_init__(self) -> None:
         self.turns = Turns(self.policy, self.capacity, self.quotas, self.lines, self.jobs)
@@ -165,12 +165,11 @@ class World:
     def ripen(self, now: float) -> None:
         """Bring the levels of running jobs up to `now`."""
         while self._rises and self._rises[0][0] <= now:
-            _, _, key, since = heappop(self._rises)
+            due, _, key = heappop(self._rises)
             job = self.jobs.get(key)
-            if job is None or job.phase is not Phase.RUNNING or job.since != since:
-                continue
-            self.unwatch(job)
-            self._watch(job, now)
+            if job is not None and job.phase is Phase.RUNNING and job.rises_at == due:
+                self.unwatch(job)
+                self._watch(job, now)
         while self._ages and self._ages[0][0] <= now:
             _, _, key, since = heappop(self._ages)
             job = self.jobs.get(key)
@@ -184,8 +183,8 @@ class World:
         self.file(job)
         if self.policy.attained:
             missing = self.policy.reaches(job.level + 1) - job.service
-            due = max(job.since + missing / job.ask.gpus, now + RISE_SECONDS_MIN)
-            heappush(self._rises, (due, job.asked, job.key, job.since))
+            job.rises_at = max(job.since + missing / job.ask.gpus, now + RISE_SECONDS_MIN)
+            heappush(self._rises, (job.rises_at, job.asked, job.key))
 
     def file(self, job: Job) -> None:
         """Put a running job where victims are looked for."""
